@@ -28,6 +28,9 @@ export const BpfCode = {
   jumpIfGreaterOrEqual: 0x35, // BPF_JMP | BPF_JGE | BPF_K
   jumpIfAnySet: 0x45, // BPF_JMP | BPF_JSET | BPF_K
   returnConstant: 0x06, // BPF_RET | BPF_K
+  returnAccumulator: 0x16, // BPF_RET | BPF_A
+  accumulatorToIndex: 0x07, // BPF_MISC | BPF_TAX
+  indexToAccumulator: 0x87, // BPF_MISC | BPF_TXA
 } as const;
 
 /** Offsets in `struct seccomp_data`. BPF loads 32 bits at a time; x86 keeps the low half first. */
@@ -81,15 +84,15 @@ type Item =
       kind: 'branch';
       code: number;
       k: number;
-      then: Target;
-      else: Target;
-      farThen: boolean;
-      farElse: boolean;
+      ifTrue: Target;
+      ifFalse: Target;
+      farTrue: boolean;
+      farFalse: boolean;
     };
 
 function sizeOf(item: Item): number {
   if (item.kind === 'label') return 0;
-  if (item.kind === 'branch') return 1 + Number(item.farThen) + Number(item.farElse);
+  if (item.kind === 'branch') return 1 + Number(item.farTrue) + Number(item.farFalse);
   return 1;
 }
 
@@ -124,15 +127,15 @@ export class BpfAssembler {
   }
 
   /** Compares the accumulator, unsigned, with `k`. */
-  branch(condition: Condition, k: number, then: Target, otherwise: Target): this {
+  branch(condition: Condition, k: number, ifTrue: Target, ifFalse: Target): this {
     this.items.push({
       kind: 'branch',
       code: CONDITION_CODE[condition],
       k,
-      then,
-      else: otherwise,
-      farThen: false,
-      farElse: false,
+      ifTrue,
+      ifFalse,
+      farTrue: false,
+      farFalse: false,
     });
     return this;
   }
@@ -169,12 +172,12 @@ export class BpfAssembler {
     for (const item of this.items) {
       const size = sizeOf(item);
       if (item.kind === 'branch') {
-        if (!item.farThen && distance(item.then, at + 1, at + size, addresses) > 0xff) {
-          item.farThen = true;
+        if (!item.farTrue && distance(item.ifTrue, at + 1, at + size, addresses) > 0xff) {
+          item.farTrue = true;
           changed = true;
         }
-        if (!item.farElse && distance(item.else, at + 1, at + size, addresses) > 0xff) {
-          item.farElse = true;
+        if (!item.farFalse && distance(item.ifFalse, at + 1, at + size, addresses) > 0xff) {
+          item.farFalse = true;
           changed = true;
         }
       }
@@ -201,11 +204,11 @@ export class BpfAssembler {
       if (item.kind === 'jump') emit(BpfCode.jump, 0, 0, distance(item.target, at + 1, end, addresses));
       if (item.kind === 'branch') {
         const behind = at + 1;
-        const jt = item.farThen ? 0 : distance(item.then, behind, end, addresses);
-        const jf = item.farElse ? Number(item.farThen) : distance(item.else, behind, end, addresses);
+        const jt = item.farTrue ? 0 : distance(item.ifTrue, behind, end, addresses);
+        const jf = item.farFalse ? Number(item.farTrue) : distance(item.ifFalse, behind, end, addresses);
         emit(item.code, jt, jf, item.k);
-        if (item.farThen) emit(BpfCode.jump, 0, 0, distance(item.then, at + 1, end, addresses));
-        if (item.farElse) emit(BpfCode.jump, 0, 0, distance(item.else, at + 1, end, addresses));
+        if (item.farTrue) emit(BpfCode.jump, 0, 0, distance(item.ifTrue, at + 1, end, addresses));
+        if (item.farFalse) emit(BpfCode.jump, 0, 0, distance(item.ifFalse, at + 1, end, addresses));
       }
     }
     return new Uint8Array(program.buffer);
