@@ -121,6 +121,15 @@ export class BpfAssembler {
     return this.plain(BpfCode.returnConstant, verdict);
   }
 
+  /** Copies the accumulator to the index register, whose content `returnKept` returns. */
+  keepAccumulator(): this {
+    return this.plain(BpfCode.accumulatorToIndex, 0);
+  }
+
+  returnKept(): this {
+    return this.plain(BpfCode.indexToAccumulator, 0).plain(BpfCode.returnAccumulator, 0);
+  }
+
   jump(target: Label): this {
     this.items.push({ kind: 'jump', target });
     return this;
