@@ -1,4 +1,4 @@
-import { DWARF_REGISTER_NAMES, type GeneralRegisters, type RegisterValues, RIP, RSP } from './registers.js';
+import { DWARF_REGISTER_NAMES, type RegisterSource, type RegisterValues, RIP, RSP } from './registers.js';
 
 /** One activation of a function on a thread's stack. */
 export interface Frame {
@@ -14,8 +14,8 @@ export interface Frame {
 }
 
 /** The innermost frame of a stopped thread. */
-export function innermostFrame(registers: GeneralRegisters): Frame {
-  const values = DWARF_REGISTER_NAMES.map((name) => BigInt.asUintN(64, BigInt(registers[name])));
+export function innermostFrame(registers: RegisterSource): Frame {
+  const values = DWARF_REGISTER_NAMES.map((name) => registers.exact(name));
   return frameOf(values, true)!;
 }
 

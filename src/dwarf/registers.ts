@@ -24,8 +24,10 @@ export const DWARF_REGISTER_NAMES = [
 
 export type RegisterName = (typeof DWARF_REGISTER_NAMES)[number];
 
-/** A thread's general registers and its instruction pointer; a number where the producer has it exact. */
-export type GeneralRegisters = Readonly<Record<RegisterName, number | bigint>>;
+/** A stopped thread's registers, bit for bit. */
+export interface RegisterSource {
+  exact(register: RegisterName): bigint;
+}
 
 export const REGISTER_COUNT = DWARF_REGISTER_NAMES.length;
 export const RSP = 7;

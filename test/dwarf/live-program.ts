@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ReadWord } from '../../src/dwarf/expression.js';
-import type { GeneralRegisters } from '../../src/dwarf/registers.js';
+import type { RegisterName } from '../../src/dwarf/registers.js';
 import type { FindModule } from '../../src/dwarf/unwind.js';
 import { UnwindModule } from '../../src/dwarf/unwind-module.js';
 
@@ -135,6 +135,25 @@ function firstLoadAddress(elf: Buffer): number {
   throw new Error('no loadable segment');
 }
 
+/** Registers by name, as a tracer would read them. */
+export class RegisterSnapshot {
+  readonly #values: ReadonlyMap<RegisterName, bigint>;
+
+  constructor(values: ReadonlyMap<RegisterName, bigint>) {
+    this.#values = values;
+  }
+
+  exact(name: RegisterName): bigint {
+    const value = this.#values.get(name);
+    assert.notEqual(value, undefined, name);
+    return value!;
+  }
+
+  get(name: RegisterName): number {
+    return Number(this.exact(name));
+  }
+}
+
 /** A program that has reached its `ready` line and blocks, with what it said about itself. */
 export class ReadyProgram {
   readonly pid: number;
@@ -160,12 +179,12 @@ export class ReadyProgram {
     throw new Error(`${executable} ${args.join(' ')} ended before it was ready`);
   }
 
-  get registers(): GeneralRegisters {
+  get registers(): RegisterSnapshot {
     const pairs = this.said
       .get('registers')!
       .split(' ')
-      .map((pair) => pair.split('=') as [string, string]);
-    return Object.fromEntries(pairs.map(([name, value]) => [name, BigInt(`0x${value}`)])) as GeneralRegisters;
+      .map((pair) => pair.split('=') as [RegisterName, string]);
+    return new RegisterSnapshot(new Map(pairs.map(([name, value]) => [name, BigInt(`0x${value}`)])));
   }
 
   async end(): Promise<void> {

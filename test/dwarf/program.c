@@ -112,14 +112,34 @@ static void *in_thread(void *argument) {
   return NULL;
 }
 
+/* Leaves addresses in the middle of `recurse` on the stack, as dead return addresses of earlier calls do. */
+NOINLINE void with_stale_words(void) {
+  volatile unsigned long stale[8];
+  for (int i = 0; i < 8; i++) stale[i] = (unsigned long)recurse + 5;
+  snapshot();
+  stale[0] = stale[1];
+}
+
+NOINLINE __attribute__((noreturn)) void never_returns(void) {
+  snapshot();
+  _exit(0);
+}
+
+/* Its last instruction is the call: the return address is the first byte behind it. */
+NOINLINE void ends_with_a_call(int size) {
+  volatile char pad[64];
+  pad[size % 64] = 1;
+  never_returns();
+}
+
 /* push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret: code that no module describes. */
 static const unsigned char generated[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};
 
-NOINLINE int through_generated_code(void) {
+NOINLINE int through_generated_code(void (*callee)(void)) {
   void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   memcpy(page, generated, sizeof generated);
   printf("generated %lx\n", (unsigned long)page);
-  ((void (*)(void (*)(void)))page)(snapshot);
+  ((void (*)(void (*)(void)))page)(callee);
   NO_TAIL_CALL;
   return 1;
 }
@@ -170,6 +190,9 @@ int main(int argc, char **argv) {
     pthread_create(&thread, NULL, in_thread, (void *)(long)(size * 4));
     pthread_join(thread, NULL);
   }
-  if (strcmp(scene, "generated-code") == 0) return through_generated_code();
+  if (strcmp(scene, "generated-code") == 0) return through_generated_code(snapshot);
+  if (strcmp(scene, "generated-code-stale") == 0) return through_generated_code(with_stale_words);
+  if (strcmp(scene, "stale-words") == 0) with_stale_words();
+  if (strcmp(scene, "noreturn") == 0) ends_with_a_call(size);
   return 0;
 }
