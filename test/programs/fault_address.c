@@ -47,8 +47,8 @@ int main(void) {
   FAULT("execute data", ((void (*)(void))(void *)&last_code)());
   FAULT("illegal instruction", __asm__ volatile("ud2"));
   FAULT("breakpoint", __asm__ volatile("int3"));
-  volatile int zero = 0;
-  FAULT("divide", zero = 1 / zero);
+  volatile int zero = 0, ten = 10;
+  FAULT("divide", ten = ten / zero);
   FILE *file = tmpfile();
   CHECK(ftruncate(fileno(file), 100) == 0);
   char *volatile beyond = mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, fileno(file), 0);

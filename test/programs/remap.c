@@ -34,7 +34,7 @@ int main(void) {
   CHECK(mremap(moved, 9 * PAGE, 5 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target + 2 * PAGE) == target + 2 * PAGE);
   show("fixed over another", target, 12);
   area = fresh(2);
-  char *left = mremap(area, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+  char *left = mremap(area, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
   if (left == MAP_FAILED) {
     say("DONTUNMAP: errno %d", errno);
   } else {

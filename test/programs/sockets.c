@@ -77,7 +77,7 @@ int main(void) {
   CHECK(connection >= 0);
   size_t total = 0;
   char *block = malloc(65536);
-  for (ssize_t n; (n = read(connection, block, 65536)) > 0;) total += n, CHECK(block[n - 1] == 'q');
+  for (ssize_t n; (n = read(connection, block, 65536)) > 0; total += n) CHECK(block[n - 1] == 'q');
   say("received %zu", total);
   say_ending("client", pid);
   return 0;

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type BatchOptions, type ProgramResult, runBatch } from '../harness/batch.js';
+
+/** A suite in which every program must behave under Atlas exactly as it does natively. */
+export function sameAsNative(title: string, names: readonly string[], options: BatchOptions): void {
+  describe(title, () => {
+    let native = new Map<string, ProgramResult>();
+    let atlas = new Map<string, ProgramResult>();
+    before(async () => {
+      native = await runBatch('native', names, { secondsEach: options.secondsEach });
+      atlas = await runBatch('atlas', names, options);
+    });
+    after(() => {
+      native.clear();
+      atlas.clear();
+    });
+    for (const name of names) {
+      it(name, () => {
+        const expected = native.get(name)!;
+        const actual = atlas.get(name);
+        assert.ok(expected.waitStatus === 0 || expected.stdout !== '', 'it says something natively');
+        assert.doesNotMatch(expected.stdout, /failed:/, 'it passes natively');
+        assert.ok(actual !== undefined, 'it ran under Atlas');
+        assert.equal(actual.trouble, '', actual.trouble);
+        assert.deepEqual(
+          { waitStatus: actual.waitStatus, stdout: actual.stdout, stderr: actual.stderr },
+          { waitStatus: expected.waitStatus, stdout: expected.stdout, stderr: expected.stderr },
+        );
+      });
+    }
+  });
+}

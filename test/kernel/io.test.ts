@@ -1,0 +1,4 @@
+import { sameAsNative } from './compare.js';
+import { PROGRAMS } from './programs.js';
+
+sameAsNative('io', PROGRAMS.io, { secondsEach: 20 });

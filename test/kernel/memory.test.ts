@@ -1,0 +1,4 @@
+import { sameAsNative } from './compare.js';
+import { PROGRAMS } from './programs.js';
+
+sameAsNative('memory', PROGRAMS.memory, { secondsEach: 20 });

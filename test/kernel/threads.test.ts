@@ -1,0 +1,4 @@
+import { sameAsNative } from './compare.js';
+import { PROGRAMS } from './programs.js';
+
+sameAsNative('threads', PROGRAMS.threads, { secondsEach: 20 });
