@@ -1,0 +1,70 @@
+import { type ElfRelocation, SHT } from '../elf/index.js';
+import type { InputProgram, InputSection } from './input-program.js';
+import { type Reference, referenceOf } from './references.js';
+
+/** Decides whether sections of two builds say the same, given which of their sections correspond. */
+export class Comparison {
+  readonly #verdicts = new Map<InputSection, Map<InputSection, boolean>>();
+
+  constructor(
+    readonly old: InputProgram,
+    readonly fresh: InputProgram,
+    /** From sections of the new build to their counterparts in the old. */
+    readonly pairs: ReadonlyMap<InputSection, InputSection>,
+  ) {}
+
+  /** Same bytes, and relocations at the same places to the same things. */
+  sameContent(old: InputSection, fresh: InputSection): boolean {
+    const known = this.#verdicts.get(old)?.get(fresh);
+    if (known !== undefined) return known;
+    // Anonymous tables refer back to code by identity, never to one another in circles that matter: while a pair
+    // is being compared, assume it equal.
+    const verdicts = this.#verdicts.get(old) ?? new Map<InputSection, boolean>();
+    this.#verdicts.set(old, verdicts);
+    verdicts.set(fresh, true);
+    const same = this.#compare(old, fresh);
+    verdicts.set(fresh, same);
+    return same;
+  }
+
+  #compare(old: InputSection, fresh: InputSection): boolean {
+    if (old.header.size !== fresh.header.size) return false;
+    if ((old.header.type === SHT.NOBITS) !== (fresh.header.type === SHT.NOBITS)) return false;
+    if (old.relocations.length !== fresh.relocations.length) return false;
+    if (Buffer.compare(old.bytes, fresh.bytes) !== 0) return false;
+    return old.relocations.every((relocation, index) =>
+      this.#sameRelocation(old, relocation, fresh, fresh.relocations[index]!),
+    );
+  }
+
+  #sameRelocation(old: InputSection, a: ElfRelocation, fresh: InputSection, b: ElfRelocation): boolean {
+    if (a.offset !== b.offset || a.type !== b.type) return false;
+    return this.sameReference(referenceOf(old, a, this.old), referenceOf(fresh, b, this.fresh));
+  }
+
+  sameReference(a: Reference, b: Reference): boolean {
+    if (a.kind === 'global' && b.kind === 'global') {
+      if (a.addend !== b.addend) return false;
+      // A global that was numbered or moved is known by its section; one from elsewhere by its name.
+      return a.symbol.name === b.symbol.name;
+    }
+    if (a.kind === 'section' && b.kind === 'section') {
+      return a.offset === b.offset && this.pairs.get(b.section) === a.section && sameLayout(a.section, b.section);
+    }
+    if (a.kind === 'anonymous' && b.kind === 'anonymous') {
+      return a.offset === b.offset && this.sameContent(a.section, b.section);
+    }
+    if (a.kind === 'literal' && b.kind === 'literal') {
+      return a.addend === b.addend && Buffer.compare(a.content, b.content) === 0;
+    }
+    return a.kind === 'absolute' && b.kind === 'absolute' && a.value === b.value;
+  }
+}
+
+/** True when an offset means the same thing in both: trivially so when each holds one function or variable. */
+export function sameLayout(old: InputSection, fresh: InputSection): boolean {
+  if (!old.isShared && !fresh.isShared) return true;
+  const layout = (section: InputSection) =>
+    section.symbols.map((symbol) => `${symbol.name}@${symbol.value}+${symbol.size}`).sort();
+  return layout(old).join() === layout(fresh).join();
+}

@@ -1,0 +1,197 @@
+import { isGlobal, STT } from '../elf/index.js';
+import { Comparison, sameLayout } from './compare.js';
+import { correlate } from './correlate.js';
+import { type InputProgram, type InputSection, isDiscarded, qualifiedName } from './input-program.js';
+
+/** A function with the parts that the compiler split off it (`f.cold`): entry first. */
+export type FunctionParts = [InputSection, ...InputSection[]];
+
+export interface ReplacedFunction {
+  old: FunctionParts;
+  new: FunctionParts;
+}
+
+export interface ProgramDiff {
+  replaced: ReplacedFunction[];
+  addedFunctions: InputSection[];
+  addedData: InputSection[];
+  /** Qualified names of what the new build has no more. */
+  removed: string[];
+  pairs: ReadonlyMap<InputSection, InputSection>;
+  /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
+  reasons: string[];
+}
+
+/** An entry jump is `e9` and four bytes. */
+export const JUMP_SIZE = 5;
+
+/** What has to be replaced or added to make a running program of the old build behave as the new one. */
+export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDiff {
+  const { pairs, added, removed, ambiguous } = correlate(old, fresh);
+  const comparison = new Comparison(old, fresh, pairs);
+  const diff: ProgramDiff = {
+    replaced: [],
+    addedFunctions: [],
+    addedData: [],
+    removed: removed.map(nameOf),
+    pairs,
+    reasons: [...ambiguous],
+  };
+  diffFunctions(old, fresh, comparison, diff);
+  for (const [freshSection, oldSection] of pairs) {
+    if (freshSection.kind !== 'code') diff.reasons.push(...changedData(oldSection, freshSection, comparison));
+  }
+  for (const section of added) {
+    if (section.kind === 'tls') {
+      diff.reasons.push(`${nameOf(section)}: a new thread-local variable has no room in running threads`);
+    } else if (section.kind !== 'code') {
+      const reason = unidentified(section, 'data');
+      if (reason === undefined) diff.addedData.push(section);
+      else diff.reasons.push(reason);
+    }
+  }
+  diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
+  return diff;
+}
+
+export function nameOf(section: InputSection): string {
+  return section.primary
+    ? qualifiedName(section.object, section.primary)
+    : `${section.object.path}:${section.header.name}`;
+}
+
+const COLD_SUFFIX = /\.cold(\.\d+)?$/;
+
+/** The functions of a build, each with its cold parts, by entry section. */
+function functionsOf(program: InputProgram): Map<InputSection, FunctionParts> {
+  const functions = new Map<InputSection, FunctionParts>();
+  const coldParts: InputSection[] = [];
+  const byName = new Map<string, InputSection>();
+  for (const object of program.objects.values()) {
+    for (const section of object.sections) {
+      if (section.kind !== 'code' || isDiscarded(section, program)) continue;
+      if (section.primary && COLD_SUFFIX.test(section.primary.name)) coldParts.push(section);
+      else functions.set(section, [section]);
+      for (const symbol of section.symbols) byName.set(`${object.path} ${symbol.name}`, section);
+    }
+  }
+  for (const part of coldParts) {
+    const parent = byName.get(`${part.object.path} ${part.primary!.name.replace(COLD_SUFFIX, '')}`);
+    const parts = parent && functions.get(parent);
+    if (parts === undefined) functions.set(part, [part]);
+    else parts.push(part);
+  }
+  return functions;
+}
+
+function diffFunctions(old: InputProgram, fresh: InputProgram, comparison: Comparison, diff: ProgramDiff): void {
+  const oldFunctions = functionsOf(old);
+  for (const [entry, parts] of functionsOf(fresh)) {
+    const oldEntry = comparison.pairs.get(entry);
+    const oldParts = oldEntry && oldFunctions.get(oldEntry);
+    if (oldEntry === undefined || oldParts === undefined) {
+      diff.reasons.push(...refusedFunction(entry, undefined));
+      diff.addedFunctions.push(...parts);
+      continue;
+    }
+    const isSame =
+      parts.length === oldParts.length &&
+      parts.every((part) => {
+        const counterpart = comparison.pairs.get(part);
+        return counterpart !== undefined && comparison.sameContent(counterpart, part);
+      });
+    if (isSame) continue;
+    diff.reasons.push(...refusedFunction(entry, oldEntry));
+    diff.replaced.push({ old: oldParts, new: parts });
+  }
+  const names = diff.replaced.map(({ new: [entry] }) => nameOf(entry));
+  const twice = names.filter((name, index) => names.indexOf(name) !== index);
+  diff.reasons.push(...twice.map((name) => `${name}: defined in several of the object files`));
+}
+
+function refusedFunction(entry: InputSection, oldEntry: InputSection | undefined): string[] {
+  const unknown = unidentified(entry, 'function') ?? (oldEntry && unidentified(oldEntry, 'function'));
+  if (unknown !== undefined) return [unknown];
+  const reasons: string[] = [];
+  const isIndirect = (section: InputSection) =>
+    section.symbols.some((symbol) => symbol.type === STT.GNU_IFUNC);
+  if (isIndirect(entry) || (oldEntry && isIndirect(oldEntry))) {
+    reasons.push(`${nameOf(entry)}: an indirect function (ifunc) is resolved once, when the program starts`);
+  }
+  if (oldEntry && oldEntry.header.size < JUMP_SIZE) {
+    reasons.push(`${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
+  }
+  return reasons;
+}
+
+/** Why a section cannot be carried or replaced as one thing; undefined when it can. */
+function unidentified(section: InputSection, thing: 'function' | 'data'): string | undefined {
+  const flag = thing === 'function' ? '-ffunction-sections' : '-fdata-sections';
+  const place = `${section.header.name} of ${section.object.path}`;
+  if (section.primary === undefined) return `${place}: defines no symbol; compile with ${flag}`;
+  if (!section.isShared) return undefined;
+  const names = section.symbols.map((symbol) => symbol.name);
+  const list = names.length > 5 ? `${names.slice(0, 5).join(', ')} and more` : names.join(', ');
+  return `${place}: changed, and holds ${list} together; compile with ${flag}`;
+}
+
+function changedData(old: InputSection, fresh: InputSection, comparison: Comparison): string[] {
+  const name = nameOf(fresh);
+  if (!sameLayout(old, fresh)) {
+    const shared = old.isShared ? old : fresh;
+    return [unidentified(shared, 'data')!];
+  }
+  if (old.header.size !== fresh.header.size) {
+    return [`${name}: its size changed from ${old.header.size} to ${fresh.header.size} bytes`];
+  }
+  if (old.kind !== fresh.kind) return [`${name}: changed from ${old.kind} to ${fresh.kind}`];
+  if (!comparison.sameContent(old, fresh)) return [`${name}: its initial value changed`];
+  return [];
+}
+
+/**
+ * Constructors have run already and are not run again, so neither their list nor their code may change. The
+ * list of destructors was handed to the exit path at start.
+ */
+function changedConstructors(
+  old: InputProgram,
+  fresh: InputProgram,
+  comparison: Comparison,
+  replaced: readonly ReplacedFunction[],
+): string[] {
+  const reasons: string[] = [];
+  const listsOf = (program: InputProgram, path: string) =>
+    program.objects.get(path)?.sections.filter((section) => section.kind === 'constructors') ?? [];
+  for (const path of new Set([...old.objects.keys(), ...fresh.objects.keys()])) {
+    const oldLists = listsOf(old, path);
+    const freshLists = listsOf(fresh, path);
+    const isSame =
+      oldLists.length === freshLists.length &&
+      freshLists.every((list, index) => {
+        const other = oldLists[index]!;
+        return other.header.name === list.header.name && comparison.sameContent(other, list);
+      });
+    if (!isSame) reasons.push(`${path}: new, changed or removed constructors (${listNames(oldLists, freshLists)})`);
+    const run = new Set(freshLists.filter((list) => !/fini|dtors/.test(list.header.name)).flatMap(targets));
+    for (const { new: parts } of replaced) {
+      if (parts[0].symbols.some((symbol) => parts[0].object.path === path && run.has(symbol.name))) {
+        reasons.push(`${nameOf(parts[0])}: a constructor, which ran when the program started`);
+      }
+    }
+  }
+  return reasons;
+}
+
+function listNames(...lists: InputSection[][]): string {
+  return [...new Set(lists.flat().map((list) => list.header.name))].join(', ');
+}
+
+/** The names of the functions that a list of constructors calls. */
+function targets(list: InputSection): string[] {
+  const { elf, sections } = list.object;
+  return list.relocations.flatMap((relocation) => {
+    const symbol = elf.symbols[relocation.symbol]!;
+    if (isGlobal(symbol) || symbol.type !== STT.SECTION) return [symbol.name];
+    return sections[symbol.section]?.symbols.map((target) => target.name) ?? [];
+  });
+}

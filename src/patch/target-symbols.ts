@@ -1,0 +1,73 @@
+import { type ElfFile, type ElfSymbol, isDefined, isGlobal, STT } from '../elf/index.js';
+import type { PatchNote } from './note.js';
+
+/** The local symbols of one source file, as they follow its STT_FILE symbol in a linked program. */
+interface FileGroup {
+  sourceFile: string;
+  locals: Map<string, ElfSymbol[]>;
+}
+
+/**
+ * Finds local symbols of a linked program. Their names are not unique, and neither are the names of source
+ * files (`util.c`); the file is recognised by what else it defines.
+ */
+export class LocalSymbols {
+  readonly #objects: PatchNote['objects'];
+  readonly #groups: FileGroup[] = [];
+  readonly #chosen = new Map<string, FileGroup[]>();
+
+  constructor(elf: ElfFile, objects: PatchNote['objects']) {
+    this.#objects = objects;
+    const wanted = new Set(Object.values(objects).map(({ sourceFile }) => sourceFile));
+    let group: FileGroup | undefined;
+    for (const symbol of elf.symbols) {
+      if (symbol.type === STT.FILE) {
+        group = wanted.has(symbol.name) ? { sourceFile: symbol.name, locals: new Map() } : undefined;
+        if (group !== undefined) this.#groups.push(group);
+      } else if (group !== undefined && isDefined(symbol) && !isGlobal(symbol)) {
+        const others = group.locals.get(symbol.name);
+        if (others === undefined) group.locals.set(symbol.name, [symbol]);
+        else others.push(symbol);
+      }
+    }
+  }
+
+  /** The one symbol of that name in that object file; undefined when there is none, or more than one. */
+  find(object: string, name: string): ElfSymbol | undefined {
+    const candidates = this.candidates(object, name);
+    return candidates.length === 1 ? candidates[0] : undefined;
+  }
+
+  /** All symbols that fit: several when source files cannot be told apart. */
+  candidates(object: string, name: string): ElfSymbol[] {
+    return this.#groupsOf(object).flatMap((group) => group.locals.get(name) ?? []);
+  }
+
+  /** Drops the groups of an object file that do not contain the symbol: its bytes have told. */
+  settle(object: string, name: string, symbol: ElfSymbol): void {
+    const groups = this.#groupsOf(object).filter((group) => group.locals.get(name)?.includes(symbol));
+    this.#chosen.set(object, groups);
+  }
+
+  /** The groups of the object's source file that have most of its local symbols, with their sizes. */
+  #groupsOf(object: string): FileGroup[] {
+    let chosen = this.#chosen.get(object);
+    if (chosen === undefined) {
+      const { sourceFile, locals } = this.#objects[object] ?? { sourceFile: '', locals: {} };
+      const scored = this.#groups
+        .filter((group) => group.sourceFile === sourceFile)
+        .map((group) => ({ group, score: score(group, locals) }));
+      const best = Math.max(0, ...scored.map((entry) => entry.score));
+      chosen = scored.filter((entry) => entry.score === best).map((entry) => entry.group);
+      this.#chosen.set(object, chosen);
+    }
+    return chosen;
+  }
+}
+
+/** How many of the object's local symbols the group has. The linker may have dropped unused ones. */
+function score(group: FileGroup, locals: Readonly<Record<string, number>>): number {
+  return Object.entries(locals).filter(([name, size]) =>
+    group.locals.get(name)?.some((symbol) => symbol.size === size),
+  ).length;
+}
