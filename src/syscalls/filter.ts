@@ -11,6 +11,7 @@
  *                                              |      no -> arguments? -> trace or fail
  *                                              +-> the marker
  */
+import { ENOSYS } from '../linux/errno.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import {
   AUDIT_ARCH_X86_64,
@@ -24,7 +25,7 @@ import {
 } from '../linux/bpf.js';
 import { SYSCALL_LIMIT } from '../linux/syscall-numbers.js';
 import { treatmentOf } from './table.js';
-import { type ArgumentCondition, type BaseTreatment, ENOSYS, type Treatment } from './treatment.js';
+import { type ArgumentCondition, type BaseTreatment, type Treatment } from './treatment.js';
 
 export interface FilterOptions {
   /** The gate page: calls made by a `syscall` instruction that lies wholly in `[gateStart, gateEnd)` are Atlas's own. */

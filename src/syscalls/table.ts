@@ -1,4 +1,5 @@
 /** The system-call table: every x86-64 system call, once, with its treatment and the reason. */
+import { ENOSYS } from '../linux/errno.js';
 import {
   isKnownSyscall,
   SYS,
@@ -11,7 +12,7 @@ import { MEMORY } from './families/memory.js';
 import { PATHS } from './families/paths.js';
 import { SYSTEM_WIDE } from './families/system.js';
 import { THREADS } from './families/threads.js';
-import { ENOSYS, type StubClass, type Treatment } from './treatment.js';
+import { type StubClass, type Treatment } from './treatment.js';
 
 /** The families in the order of the compatibility page. No call is in two of them. */
 export const FAMILIES: readonly { title: string; calls: Partial<Record<SyscallName, Treatment>> }[] = [

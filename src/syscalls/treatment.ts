@@ -3,7 +3,7 @@
  * lives in a further generation. `table.ts` gives every call exactly one `Treatment`; the seccomp filters and
  * docs/compatibility.md are derived from it.
  */
-import { constants } from 'node:os';
+import { ENOSYS } from '../linux/errno.js';
 
 /**
  * Who executes a system call that a stub task is about to make.
@@ -63,8 +63,6 @@ export const everywhere = (reason: string, details: Details = {}): Treatment =>
   treat('everywhere', reason, details);
 export const both = (reason: string, details: Details = {}): Treatment => treat('both', reason, details);
 export const path = (reason: string, details: Details = {}): Treatment => treat('path', reason, details);
-
-export const { EBADF, EINVAL, ENOSYS, ENOTTY } = constants.errno;
 
 /** Fails with ENOSYS everywhere, as on a kernel that does not have the call: programs have a fallback for that. */
 export const refused = (reason: string): Treatment => treat('refused', reason, { base: refuse(ENOSYS) });

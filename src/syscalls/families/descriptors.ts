@@ -1,9 +1,8 @@
 /** System calls on descriptors: files, sockets, pipes, events, message queues. All generations share the file table. */
+import { EBADF, EINVAL } from '../../linux/errno.js';
 import type { SyscallName } from '../../linux/syscall-numbers.js';
 import {
   direct,
-  EBADF,
-  ENOTTY,
   home,
   nonNull,
   oneOf,
@@ -17,7 +16,7 @@ import {
 const SIGNALLING_FCNTL = [1024, 1026];
 /** TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCNOTTY, TIOCGSID */
 const CONTROLLING_TERMINAL = [0x540e, 0x540f, 0x5410, 0x5422, 0x5429];
-/** Makes a userfaultfd from /dev/userfaultfd. */
+/** Makes a userfaultfd from /dev/userfaultfd, which answers EINVAL to all other requests. */
 const USERFAULTFD_IOC_NEW = 0xaa00;
 
 const TABLE = 'works on a descriptor, and the file table is shared';
@@ -83,7 +82,7 @@ export const DESCRIPTORS = {
   ),
   ioctl: home('the controlling terminal is that of the home task; all else works on the shared file table', {
     stubWhen: oneOf(1, CONTROLLING_TERMINAL),
-    base: refuseWhen(ENOTTY, oneOf(1, [USERFAULTFD_IOC_NEW])),
+    base: refuseWhen(EINVAL, oneOf(1, [USERFAULTFD_IOC_NEW])),
     partial: 'devices bound to the address space that opened them (KVM, vhost, RDMA) work in that one only',
   }),
   pipe: direct(NEW),

@@ -1,11 +1,11 @@
 /** System calls about memory: what they change belongs to one `mm_struct`, and every generation has its own. */
+import { EINVAL } from '../../linux/errno.js';
 import type { SyscallName } from '../../linux/syscall-numbers.js';
 import {
   anyOf,
   anySet,
   both,
   direct,
-  EINVAL,
   everywhere,
   home,
   oneOf,

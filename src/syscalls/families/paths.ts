@@ -3,7 +3,8 @@ import type { SyscallName } from '../../linux/syscall-numbers.js';
 import { direct, path, type Treatment } from '../treatment.js';
 
 const ASKS_WHO = 'a path through /proc/self, /proc/thread-self, /dev/fd or /dev/std* depends on who asks';
-const TEXTUAL = 'such a path is recognised by its text: not through a symbolic link or a relative path';
+const TEXTUAL =
+  '/proc/self and such are recognised by their text: not through a symbolic link or a relative path';
 const CHANGES =
   'changes the file system; a descriptor under /proc/self/fd is the same file for every generation';
 const ATTRIBUTES = 'attributes of a file, which do not depend on who asks';

@@ -1,11 +1,11 @@
 /** System calls about processes and threads: identity, signals, scheduling, credentials, limits. */
+import { EINVAL } from '../../linux/errno.js';
 import type { SyscallName } from '../../linux/syscall-numbers.js';
 import {
   anyOf,
   anySet,
   both,
   direct,
-  EINVAL,
   everywhere,
   home,
   noneSet,
