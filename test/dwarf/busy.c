@@ -1,6 +1,7 @@
 /* Two threads that are always somewhere in calls: short functions, callbacks, calls through the PLT. */
 #include <alloca.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,5 +38,7 @@ static void *work(void *argument) {
 int main(void) {
   pthread_t thread;
   pthread_create(&thread, NULL, work, &thread);
+  puts("ready");
+  fflush(stdout);
   work(NULL);
 }

@@ -11,7 +11,7 @@ import { innermostFrame } from '../../src/dwarf/frame.js';
 import { wordReader } from '../../src/dwarf/memory-window.js';
 import type { RegisterName } from '../../src/dwarf/registers.js';
 import { backtrace } from '../../src/dwarf/unwind.js';
-import { compile, LiveMemory, RegisterSnapshot, sourceFile } from './live-program.js';
+import { compile, LiveMemory, ReadyProgram, RegisterSnapshot, sourceFile } from './live-program.js';
 
 interface ThreadView {
   tid: number;
@@ -158,17 +158,15 @@ for (const { name, executable, leastThreads, args, prepare } of SERVERS) {
 for (const flags of [['-O2'], ['-O0', '-fno-omit-frame-pointer'], ['-Os', '-Wl,-z,lazy']]) {
   const title = `stopped anywhere in its work, built with ${flags.join(' ')}: the frames that gdb shows`;
   test(title, { skip: withoutDebugger }, async () => {
-    const program = spawn(compile('busy.c', flags), { stdio: 'ignore' });
-    const ended = once(program, 'exit');
+    const program = await ReadyProgram.start(compile('busy.c', flags), []);
     try {
       for (let round = 0; round < 12; round++) {
         await delay(3 + round);
-        assert.equal(await compareAllThreads(program.pid!), 2);
-        process.kill(program.pid!, 'SIGCONT');
+        assert.equal(await compareAllThreads(program.pid), 2);
+        process.kill(program.pid, 'SIGCONT');
       }
     } finally {
-      program.kill('SIGKILL');
-      await ended;
+      await program.end();
     }
   });
 }
