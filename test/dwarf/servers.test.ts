@@ -23,7 +23,17 @@ interface ThreadView {
 const hasDebugger = /usable/.test(
   spawnSync('gdb', ['-nx', '-batch', '-ex', 'python print("usable")'], { encoding: 'utf8' }).stdout ?? '',
 );
-const withoutDebugger = hasDebugger ? false : 'gdb with Python is not installed: nothing to compare with';
+/** Under Yama an ordinary user's gdb may attach to its own descendants only. */
+function mayAttach(): boolean {
+  const scope = '/proc/sys/kernel/yama/ptrace_scope';
+  return process.getuid!() === 0 || !existsSync(scope) || readFileSync(scope, 'latin1').trim() === '0';
+}
+
+const withoutDebugger = !hasDebugger
+  ? 'gdb with Python is not installed: nothing to compare with'
+  : mayAttach()
+    ? false
+    : 'gdb may not attach to other processes here (kernel.yama.ptrace_scope)';
 
 /** What gdb sees of each thread. The process is stopped by a signal, so it stays as gdb leaves it. */
 function askDebugger(pid: number): ThreadView[] {
