@@ -31,8 +31,8 @@ export function summarize(values: Float64Array): Latencies {
   };
 }
 
-/** In microseconds, of the requests that were due in the window, or under way while it lasted. */
-export function latenciesIn(recording: Recording, window: Window): Latencies {
+/** Microseconds of the requests that were due in the window, or under way while it lasted; not of the slow ones. */
+export function microsecondsIn(recording: Recording, window: Window): Float64Array {
   const values = new Float64Array(recording.count);
   let count = 0;
   for (let i = 0; i < recording.count; i++) {
@@ -41,5 +41,9 @@ export function latenciesIn(recording: Recording, window: Window): Latencies {
     if (recording.slow[i] === 0 && from < window.to && to > window.from)
       values[count++] = recording.microseconds[i]!;
   }
-  return summarize(values.subarray(0, count));
+  return values.slice(0, count);
+}
+
+export function latenciesIn(recording: Recording, window: Window): Latencies {
+  return summarize(microsecondsIn(recording, window));
 }
