@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type ElfFile, isDefined, isGlobal, readElf, STT } from '../elf/index.js';
@@ -7,7 +6,7 @@ import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
 import { PatchEmitter } from './emit.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
 import { FORMAT_VERSION, type PatchNote, type ReplacedPart, type Verdict } from './note.js';
-import { applyMask, maskedRanges } from './relocation-effects.js';
+import { hashMasked, maskedRanges } from './relocation-effects.js';
 import { LocalSymbols } from './target-symbols.js';
 
 export interface BuildOptions {
@@ -175,13 +174,9 @@ function describePart(section: InputSection): ReplacedPart {
     name: symbol.name,
     binding: isGlobal(symbol) ? 'global' : 'local',
     size,
-    sha256: hash(applyMask(bytes, masked)),
+    sha256: hashMasked(bytes, masked),
     masked,
   };
-}
-
-export function hash(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function describeAdded(section: InputSection, kind: 'function' | 'data'): PatchNote['added'][number] {
@@ -202,8 +197,8 @@ function recordLinked(
         ? locals.find(object, part.name)
         : target.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate));
     const bytes = symbol && target.bytesAt(symbol.value, part.size);
-    if (bytes !== undefined && symbol?.size === part.size && hash(applyMask(bytes, part.masked)) === part.sha256) {
-      part.linkedSha256 = hash(bytes);
+    if (bytes !== undefined && symbol?.size === part.size && hashMasked(bytes, part.masked) === part.sha256) {
+      part.linkedSha256 = hashMasked(bytes, []);
     } else {
       verdicts.push({
         symbol: part.symbol,
@@ -218,7 +213,7 @@ function renamedSymbols(diff: ProgramDiff): PatchNote['renamed'] {
   const renamed: PatchNote['renamed'] = {};
   for (const [fresh, old] of diff.pairs) {
     const [freshName, oldName] = [nameOf(fresh), nameOf(old)];
-    if (freshName !== oldName && fresh.kind !== 'code') renamed[freshName] = oldName;
+    if (freshName !== oldName) renamed[freshName] = oldName;
   }
   return renamed;
 }

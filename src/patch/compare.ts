@@ -49,7 +49,9 @@ export class Comparison {
       return a.symbol.name === b.symbol.name;
     }
     if (a.kind === 'section' && b.kind === 'section') {
-      return a.offset === b.offset && this.pairs.get(b.section) === a.section && sameLayout(a.section, b.section);
+      return (
+        a.offset === b.offset && this.pairs.get(b.section) === a.section && sameLayout(a.section, b.section)
+      );
     }
     if (a.kind === 'anonymous' && b.kind === 'anonymous') {
       return a.offset === b.offset && this.sameContent(a.section, b.section);

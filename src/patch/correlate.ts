@@ -69,7 +69,9 @@ export function correlate(old: InputProgram, fresh: InputProgram): Correlation {
   });
   // A global that moved to another file.
   pairByKey((section) =>
-    section.primary && isGlobal(section.primary) ? `${categoryOf(section)} ${section.primary.name}` : undefined,
+    section.primary && isGlobal(section.primary)
+      ? `${categoryOf(section)} ${section.primary.name}`
+      : undefined,
   );
   const ambiguous = pairNumbered(old, fresh, oldLeft, freshLeft, pair);
   return { pairs, added: [...freshLeft], removed: [...oldLeft], ambiguous };
@@ -156,7 +158,7 @@ function pairStatics(
     (a: InputSection, b: InputSection) => [...oldUsers.of(a)].some((user) => freshUsers.of(b).has(user)),
   ];
   for (const matches of agree) {
-    for (const section of [...freshLeft]) {
+    for (const section of freshLeft) {
       const candidates = [...oldLeft].filter((candidate) => matches(candidate, section));
       const rivals = [...freshLeft].filter((rival) => candidates[0] && matches(candidates[0], rival));
       // Several statics of one name in one function: as many as before keep their order.

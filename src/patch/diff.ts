@@ -84,7 +84,12 @@ function functionsOf(program: InputProgram): Map<InputSection, FunctionParts> {
   return functions;
 }
 
-function diffFunctions(old: InputProgram, fresh: InputProgram, comparison: Comparison, diff: ProgramDiff): void {
+function diffFunctions(
+  old: InputProgram,
+  fresh: InputProgram,
+  comparison: Comparison,
+  diff: ProgramDiff,
+): void {
   const oldFunctions = functionsOf(old);
   for (const [entry, parts] of functionsOf(fresh)) {
     const oldEntry = comparison.pairs.get(entry);
@@ -119,7 +124,9 @@ function refusedFunction(entry: InputSection, oldEntry: InputSection | undefined
     reasons.push(`${nameOf(entry)}: an indirect function (ifunc) is resolved once, when the program starts`);
   }
   if (oldEntry && oldEntry.header.size < JUMP_SIZE) {
-    reasons.push(`${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
+    reasons.push(
+      `${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`,
+    );
   }
   return reasons;
 }
@@ -171,7 +178,8 @@ function changedConstructors(
         const other = oldLists[index]!;
         return other.header.name === list.header.name && comparison.sameContent(other, list);
       });
-    if (!isSame) reasons.push(`${path}: new, changed or removed constructors (${listNames(oldLists, freshLists)})`);
+    if (!isSame)
+      reasons.push(`${path}: new, changed or removed constructors (${listNames(oldLists, freshLists)})`);
     const run = new Set(freshLists.filter((list) => !/fini|dtors/.test(list.header.name)).flatMap(targets));
     for (const { new: parts } of replaced) {
       if (parts[0].symbols.some((symbol) => parts[0].object.path === path && run.has(symbol.name))) {

@@ -153,7 +153,9 @@ export class PatchEmitter {
     if (draft !== undefined) return { symbol: this.#writer.sectionSymbol(draft), addend: offset };
     const old = this.#diff.pairs.get(section);
     if (old?.primary === undefined) {
-      this.reasons.push(`${nameOf(user)}: refers to ${nameOf(section)}, which the running program may not have`);
+      this.reasons.push(
+        `${nameOf(user)}: refers to ${nameOf(section)}, which the running program may not have`,
+      );
       return undefined;
     }
     return { symbol: this.#import(old.object, old.primary), addend: offset - old.primary.value };
@@ -165,7 +167,10 @@ export class PatchEmitter {
     // The old build may know it under another name: a static that became global.
     const old = definition && this.#diff.pairs.get(definition);
     if (old?.primary !== undefined && !this.#oldProgram.globals.has(symbol.name)) {
-      return { symbol: this.#import(old.object, old.primary), addend: addend + symbol.value - old.primary.value };
+      return {
+        symbol: this.#import(old.object, old.primary),
+        addend: addend + symbol.value - old.primary.value,
+      };
     }
     const common = this.#newCommon(symbol);
     if (common !== undefined) return { symbol: common, addend };
@@ -175,7 +180,8 @@ export class PatchEmitter {
   /** A new `int x;` compiled with -fcommon has no section anywhere: it gets one here. */
   #newCommon(symbol: ElfSymbol): SymbolDraft | undefined {
     const definition = this.#program.globals.get(symbol.name);
-    if (definition?.symbol.section !== SHN.COMMON || this.#oldProgram.globals.has(symbol.name)) return undefined;
+    if (definition?.symbol.section !== SHN.COMMON || this.#oldProgram.globals.has(symbol.name))
+      return undefined;
     const known = this.#defined.get(symbol.name);
     if (known !== undefined) return known;
     const { name, size, value } = definition.symbol;

@@ -74,7 +74,8 @@ export interface InputProgram {
 const COMPILER_CONSTANT = /^(CSWTCH|C)\.\d+|(^|\d)__(func|FUNCTION|PRETTY_FUNCTION)__(\.\d+)?$/;
 
 /** Sections that the running program never reads through patched code. */
-const IGNORED = /^\.(eh_frame|gcc_except_table|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
+const IGNORED =
+  /^\.(eh_frame|gcc_except_table|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
 
 export function readInputProgram(path: string): InputProgram {
   const isFolder = fileOrFolder(path) === 'folder';

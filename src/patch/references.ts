@@ -19,7 +19,11 @@ export type Reference =
  * instruction's end; both builds have the same bytes around the field when their references are compared, so the
  * distance is the same too.
  */
-export function referenceOf(section: InputSection, relocation: ElfRelocation, program: InputProgram): Reference {
+export function referenceOf(
+  section: InputSection,
+  relocation: ElfRelocation,
+  program: InputProgram,
+): Reference {
   const { elf, sections } = section.object;
   const symbol = elf.symbols[relocation.symbol]!;
   if (isGlobal(symbol)) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { R_X86_64 } from '../elf/index.js';
 
 /**
@@ -77,9 +78,9 @@ export function maskedRanges(
   return ranges;
 }
 
-/** A copy with the masked bytes zeroed: what is hashed. */
-export function applyMask(bytes: Uint8Array, masked: readonly MaskedRange[]): Uint8Array {
+/** SHA-256 of the bytes with the masked ones zeroed, in hexadecimal. */
+export function hashMasked(bytes: Uint8Array, masked: readonly MaskedRange[]): string {
   const copy = Uint8Array.from(bytes);
   for (const [offset, length] of masked) copy.fill(0, offset, offset + length);
-  return copy;
+  return createHash('sha256').update(copy).digest('hex');
 }

@@ -1,0 +1,6 @@
+export { type BuildOptions, type BuildReport, buildPatch } from './build.js';
+export { type EntryJump, type ImageSegment, type LinkedPatch, linkPatch, rememberPatch } from './link.js';
+export type { PatchNote, Verdict } from './note.js';
+export { inspectPatch, type PatchInspection, type PatchObject, readPatch } from './patch-object.js';
+export { type AddressRange, type PatchPlan, type PlannedFunction, planPatch } from './plan.js';
+export type { AppliedPatches, TargetProgram } from './target-program.js';

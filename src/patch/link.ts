@@ -1,0 +1,131 @@
+import { isDefined, isGlobal, STT } from '../elf/index.js';
+import { AtlasError } from '../errors/atlas-error.js';
+import { JUMP_SIZE } from './diff.js';
+import { type Fixup, PAGE_SIZE, type Protection } from './image-layout.js';
+import { offsetInImage, type PatchPlan } from './plan.js';
+import type { AppliedPatches } from './target-program.js';
+
+export interface ImageSegment {
+  /** Page-aligned. */
+  address: number;
+  bytes: Uint8Array;
+  protection: Protection;
+}
+
+export interface EntryJump {
+  function: string;
+  address: number;
+  oldBytes: Uint8Array;
+  newBytes: Uint8Array;
+}
+
+export interface LinkedPatch {
+  image: ImageSegment[];
+  jumps: EntryJump[];
+  /** What later patches have to know; see `rememberPatch`. */
+  leaves: AppliedPatches;
+}
+
+/** Gives the image its address. `baseAddress` must be page-aligned and within `plan.placement`. */
+export function linkPatch(plan: PatchPlan, baseAddress: number): LinkedPatch {
+  const { lowest, highest } = plan.placement;
+  if (baseAddress < lowest || baseAddress > highest || baseAddress % PAGE_SIZE !== 0) {
+    const range = `0x${lowest.toString(16)} and 0x${highest.toString(16)}`;
+    throw new AtlasError(
+      'refused',
+      `the patch cannot be at 0x${baseAddress.toString(16)}: it must start at a page between ${range}`,
+    );
+  }
+  const image = plan.layout.parts.map((part) => ({
+    address: baseAddress + part.imageOffset,
+    bytes: Uint8Array.from(part.bytes),
+    protection: part.protection,
+  }));
+  const segmentOf = new Map(plan.layout.parts.map((part, index) => [part, image[index]!]));
+  for (const fixup of plan.layout.fixups) {
+    const segment = segmentOf.get(fixup.part)!;
+    writeFixup(fixup, segment, baseAddress);
+  }
+  const jumps = plan.functions.flatMap(({ name, entries, imageOffset }) =>
+    entries.map((address) => ({
+      function: name,
+      address,
+      oldBytes: plan.oldEntryBytes.get(address)!,
+      newBytes: encodeJump(address, baseAddress + imageOffset),
+    })),
+  );
+  return { image, jumps, leaves: leftovers(plan, baseAddress) };
+}
+
+/** `jmp rel32`. */
+function encodeJump(from: number, to: number): Uint8Array {
+  const bytes = Buffer.alloc(JUMP_SIZE);
+  bytes[0] = 0xe9;
+  bytes.writeInt32LE(to - (from + JUMP_SIZE), 1);
+  return bytes;
+}
+
+function writeFixup({ offset, form, target, addend }: Fixup, segment: ImageSegment, base: number): void {
+  const bytes = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.byteLength);
+  const inImage = offsetInImage(target);
+  const symbol = inImage === undefined ? (target as { address: number }).address : base + inImage;
+  const value = symbol + addend;
+  const relative = value - (segment.address + offset);
+  switch (form) {
+    case 'abs64':
+      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), offset);
+      return;
+    case 'pc64':
+      bytes.writeBigInt64LE(BigInt(relative), offset);
+      return;
+    case 'abs32':
+      checkRange(value, 0, 2 ** 32 - 1);
+      bytes.writeUInt32LE(value, offset);
+      return;
+    case 'abs32s':
+      checkRange(value, -(2 ** 31), 2 ** 31 - 1);
+      bytes.writeInt32LE(value, offset);
+      return;
+    case 'pc32':
+      checkRange(relative, -(2 ** 31), 2 ** 31 - 1);
+      bytes.writeInt32LE(relative, offset);
+      return;
+  }
+}
+
+function checkRange(value: number, low: number, high: number): void {
+  if (value >= low && value <= high) return;
+  throw new AtlasError(
+    'refused',
+    'the patch refers to an address that its instructions cannot reach',
+    'Compile the changed source with the options that the running program was compiled with.',
+  );
+}
+
+function leftovers(plan: PatchPlan, base: number): AppliedPatches {
+  const { elf, note } = plan.patch;
+  const symbols = new Map(plan.aliases);
+  const bodies = new Map<string, number>();
+  const replaced = new Map(plan.functions.map(({ name, address }) => [name, address]));
+  const added = new Set(note.added.map(({ symbol }) => symbol));
+  for (const symbol of elf.symbols) {
+    const place =
+      isDefined(symbol) && symbol.type !== STT.SECTION ? plan.layout.place(symbol.section) : undefined;
+    if (place === undefined) continue;
+    const address = base + place.part.imageOffset + place.offset + symbol.value;
+    const isCode = place.part.protection === 'rx';
+    if (isCode) bodies.set(symbol.name, address);
+    const original = replaced.get(symbol.name);
+    if (original !== undefined) symbols.set(symbol.name, original);
+    else if (added.has(symbol.name) || isGlobal(symbol) || !isCode) symbols.set(symbol.name, address);
+  }
+  return { symbols, bodies };
+}
+
+/** What earlier patches left together with what this one leaves, for `TargetProgram.applied`. */
+export function rememberPatch(applied: AppliedPatches | undefined, linked: LinkedPatch): AppliedPatches {
+  return {
+    symbols: new Map([...(applied?.symbols ?? []), ...linked.leaves.symbols]),
+    bodies: new Map([...(applied?.bodies ?? []), ...linked.leaves.bodies]),
+  };
+}
