@@ -1,0 +1,35 @@
+/**
+ * Reading and writing a tracee's memory. `/proc/PID/mem` writes read-only *private* pages too, by
+ * copy-on-write (mm/memory.c, FOLL_FORCE); for read-only *shared* pages it answers EIO: those are
+ * written through the store.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { c } from './ffi.js';
+
+export class ProcessMemory implements Disposable {
+  readonly #fd: number;
+
+  /** @param pid any task whose address space is meant */
+  constructor(pid: number) {
+    this.#fd = openSync(`/proc/${pid}/mem`, 'r+');
+  }
+
+  /** @returns bytes read; fewer than asked where the mapping ends or the process is gone */
+  readInto(address: number, buffer: Uint8Array): number {
+    return Math.max(0, Number(c.pread(this.#fd, buffer, buffer.length, address)));
+  }
+
+  read(address: number, length: number): Uint8Array {
+    const buffer = new Uint8Array(length);
+    return buffer.subarray(0, this.readInto(address, buffer));
+  }
+
+  /** @returns whether all bytes were written */
+  write(address: number, bytes: Uint8Array): boolean {
+    return Number(c.pwrite(this.#fd, bytes, bytes.length, address)) === bytes.length;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}

@@ -1,0 +1,138 @@
+/** What /proc tells about a process or a task (proc(5)). Plain parsers of plain files. */
+import { readFileSync, readlinkSync, readdirSync } from 'node:fs';
+
+/** One line of /proc/PID/maps. */
+export interface MapsLine {
+  start: number;
+  /** Exclusive. */
+  end: number;
+  /** Four characters, such as `r-xp` or `rw-s`. */
+  permissions: string;
+  offset: number;
+  device: string;
+  inode: number;
+  name: string;
+}
+
+export function parseMaps(text: string): MapsLine[] {
+  const lines: MapsLine[] = [];
+  for (const line of text.split('\n')) {
+    const match = /^([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)$/.exec(line);
+    if (!match) continue;
+    const [, start, end, permissions, offset, device, inode, name] = match as unknown as string[];
+    lines.push({
+      start: Number.parseInt(start!, 16),
+      end: Number.parseInt(end!, 16),
+      permissions: permissions!,
+      offset: Number.parseInt(offset!, 16),
+      device: device!,
+      inode: Number(inode),
+      name: name!,
+    });
+  }
+  return lines;
+}
+
+/** The kernel's own list of a process's mappings: the truth that every area map of ours starts from. */
+export const readMaps = (pid: number): MapsLine[] => parseMaps(readFileSync(`/proc/${pid}/maps`, 'utf8'));
+
+function readOrUndefined(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // The process is gone, or (EPERM) is not ours to look at.
+    return undefined;
+  }
+}
+
+/** A task's place in the kernel: `undefined` when it is gone. */
+export type KernelPlace =
+  | { asleep: false }
+  | { asleep: true; /** -1: blocked outside a system call, e.g. in a page fault */ nr: number; args: number[]; sp: number; pc: number };
+
+/**
+ * Where a task is, from /proc/TID/syscall, without stopping it. "running" there means: on a processor or
+ * ready to be. Arguments above 2^53 lose low bits: they are compared with small numbers only.
+ */
+export function kernelPlace(pid: number, tid: number): KernelPlace | undefined {
+  const text = readOrUndefined(`/proc/${pid}/task/${tid}/syscall`);
+  if (text === undefined) return undefined;
+  const fields = text.trim().split(' ');
+  if (fields.length < 3) return { asleep: false };
+  const values = fields.map(Number);
+  return {
+    asleep: true,
+    nr: values[0]!,
+    args: values.slice(1, -2),
+    sp: values.at(-2)!,
+    pc: values.at(-1)!,
+  };
+}
+
+/** Signal masks of a task as /proc/TID/status gives them; bit n-1 stands for signal n. */
+export interface SignalMasks {
+  pending: bigint;
+  sharedPending: bigint;
+  blocked: bigint;
+  ignored: bigint;
+  caught: bigint;
+}
+
+export function signalMasks(tid: number): SignalMasks | undefined {
+  const text = readOrUndefined(`/proc/${tid}/status`);
+  if (text === undefined) return undefined;
+  const field = (name: string): bigint => {
+    const match = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(text);
+    return match ? BigInt(`0x${match[1]!}`) : 0n;
+  };
+  return {
+    pending: field('SigPnd'),
+    sharedPending: field('ShdPnd'),
+    blocked: field('SigBlk'),
+    ignored: field('SigIgn'),
+    caught: field('SigCgt'),
+  };
+}
+
+export const hasSignal = (mask: bigint, signal: number): boolean => ((mask >> BigInt(signal - 1)) & 1n) === 1n;
+
+/** Fields of /proc/PID/stat by their number in proc(5); the command name may contain spaces. */
+export function statField(pid: number, field: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[field - 3]);
+}
+
+export const STAT_ARG_START = 48;
+
+/** The task's state letter (R, S, D, T, t, Z, X), or `X` when it is gone. */
+export function taskState(tid: number): string {
+  const text = readOrUndefined(`/proc/${tid}/stat`);
+  return text === undefined ? 'X' : text.slice(text.lastIndexOf(')') + 2, text.lastIndexOf(')') + 3);
+}
+
+export const taskName = (pid: number, tid: number): string =>
+  (readOrUndefined(`/proc/${pid}/task/${tid}/comm`) ?? '').trimEnd();
+
+export const threadGroup = (tid: number): number => {
+  const text = readOrUndefined(`/proc/${tid}/status`);
+  return Number(/^Tgid:\s*(\d+)$/m.exec(text ?? '')?.[1] ?? 0);
+};
+
+export function executable(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
+}
+
+export const commandLine = (pid: number): string =>
+  (readOrUndefined(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trimEnd();
+
+export const taskIds = (pid: number): number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).map(Number);
+  } catch {
+    return [];
+  }
+};

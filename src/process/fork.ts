@@ -1,0 +1,109 @@
+/**
+ * fork(2): the child gets a store of its own with a copy of the parent's data. Until that is done nobody
+ * who can write the parent's memory runs.
+ */
+import * as ptrace from '../linux/ptrace.js';
+import { isError } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
+import { readMaps } from '../linux/proc.js';
+import { getLimit, RLIMIT_NOFILE, setLimit } from '../linux/rlimit.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import {
+  isSyscallStop,
+  PTRACE_EVENT_CLONE,
+  PTRACE_EVENT_FORK,
+  PTRACE_EVENT_VFORK,
+  stopEvent,
+} from '../linux/wait.js';
+import { PAGE, Store } from '../memory/store.js';
+import { GATE_DATA, GATE_END, GATE_START } from '../x64/gate.js';
+import { gateMappings, storeMapping } from './convert.js';
+import { batch, InjectionScope } from './inject.js';
+import type { Kernel } from './kernel.js';
+import { isStoreArea, protectionBits } from './mapping.js';
+import { type Generation, type Process, Space } from './model.js';
+import { pause, type Steps } from './steps.js';
+import type { Task } from './task.js';
+
+const MFD_CLOEXEC = 1;
+const O_CLOEXEC = 0o2000000;
+/** How much is copied before other events get their turn, in chunks of the store's. */
+const CHUNKS_PER_TURN = 2;
+
+/** Lets `task`, stopped before a clone-like call, perform it. @returns the child, or the error */
+export function* performClone(kernel: Kernel, task: Task): Steps<Task | number> {
+  for (;;) {
+    task.resumeToSyscall();
+    yield* task.nextStop();
+    const event = stopEvent(task.status);
+    if (event === PTRACE_EVENT_FORK || event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_VFORK) {
+      return kernel.task(ptrace.eventMessage(task.tid));
+    }
+    if (isSyscallStop(task.status)) return task.fetch().signed('rax');
+  }
+}
+
+/** Waits for a new task's birth stop, which may have come already. */
+export function* birthOf(task: Task): Steps<void> {
+  if (!task.stopped) yield* task.nextStop();
+}
+
+/**
+ * Gives the forked child, at its birth stop, memory of its own.
+ * @param home the generation whose view the child continues
+ */
+export function* separate(kernel: Kernel, parent: Process, child: Task, home: Generation): Steps<Space> {
+  const scope = new InjectionScope(kernel, child);
+  const created = yield* scope.call(SYS.memfd_create, kernel.gate.storeName, MFD_CLOEXEC | kernel.memfdFlags);
+  if (isError(created)) throw new Error(`memfd_create in the fork child ${child.tid}: errno ${-created}`);
+  const store = new Store(child.tid, created);
+  const source = parent.space.store;
+  let chunks = 0;
+  for (const _ of source.copyTo(store, 0, GATE_START)) {
+    if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+  }
+  for (const _ of source.copyTo(store, GATE_END, 2 ** 47)) {
+    if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+  }
+  store.write(GATE_START, kernel.gate.code);
+  store.write(GATE_DATA, new Uint8Array(PAGE));
+
+  const limit = getLimit(child.tid, RLIMIT_NOFILE);
+  const needed = BigInt(kernel.storeFd + 1);
+  if (limit.soft < needed) setLimit(child.tid, RLIMIT_NOFILE, { soft: needed, hard: limit.hard < needed ? needed : limit.hard });
+  const moved = yield* scope.call(SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
+  if (limit.soft < needed) setLimit(child.tid, RLIMIT_NOFILE, limit);
+  if (isError(moved)) throw new Error(`dup3 of the store in the fork child ${child.tid}: errno ${-moved}`);
+  yield* scope.call(SYS.close, created);
+  for (const [nr, ...args] of gateMappings(kernel)) {
+    const at = yield* scope.call(nr, ...args);
+    if (at !== args[0]) throw new Error(`mapping the gate into the fork child ${child.tid}: errno ${-at}`);
+  }
+  const areas = readMaps(child.tid).filter((area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END));
+  const entries = areas.map((area) =>
+    storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
+  );
+  for (const range of parent.space.dontFork) {
+    store.punch(range.start, range.end - range.start);
+    if (!range.wipe) entries.push([SYS.munmap, range.start, range.end - range.start]);
+  }
+  for (const result of yield* batch(kernel, child, store, entries)) {
+    if (isError(result)) throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
+  }
+  restoreText(parent, child, home);
+
+  const space = new Space(kernel.scheduler, store, child.tid);
+  space.breakStart = parent.space.breakStart;
+  space.breakEnd = parent.space.breakEnd;
+  space.dontFork.push(...parent.space.dontFork.filter((range) => range.wipe));
+  yield* scope.restore();
+  return space;
+}
+
+/** The child's text is the base's: our breakpoints go, what its creator's generation saw instead comes. */
+function restoreText(parent: Process, child: Task, home: Generation): void {
+  if (parent.space.breakpoints.size === 0 && home.divergences.length === 0) return;
+  using memory = new ProcessMemory(child.tid);
+  for (const { address, original } of parent.space.breakpoints.values()) memory.write(address, Uint8Array.of(original));
+  for (const { address, bytes } of home.divergences) memory.write(address, bytes);
+}

@@ -1,0 +1,95 @@
+/**
+ * Asking a running thread to come to a plain stop, without disturbing what it does.
+ *
+ * A thread is at a *plain place* when its registers are all there is to its user-mode state: it is not
+ * inside a system call that could sleep on.
+ */
+import { EINTR, isRestart } from '../linux/errno.js';
+import { signalMasks } from '../linux/proc.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import type { Kernel } from './kernel.js';
+import type { Request, Thread } from './model.js';
+import { Condition, type Steps, TaskGone } from './steps.js';
+import type { Task } from './task.js';
+
+/** Calls that answer EINTR to a mere interrupt, where others are restarted (signal(7), "Interruption …"). */
+const LEAKS_EINTR: ReadonlySet<number> = new Set([
+  SYS.epoll_wait,
+  SYS.epoll_pwait,
+  SYS.epoll_pwait2,
+  SYS.rt_sigtimedwait,
+  SYS.semop,
+  SYS.semtimedop,
+  SYS.io_getevents,
+  SYS.io_pgetevents,
+  SYS.io_uring_enter,
+]);
+
+/**
+ * Whether an interrupted task was inside a sleeping system call. For the calls that would now leak EINTR
+ * the call is wound back, so that it is made again; others are restarted by the kernel.
+ * @param task at its interrupt stop, registers fetched
+ */
+export function wasAsleep(task: Task): boolean {
+  const { regs } = task;
+  const nr = regs.signed('orig_rax');
+  if (nr < 0) return false;
+  const result = regs.signed('rax');
+  if (isRestart(result)) return true;
+  if (result !== -EINTR || !LEAKS_EINTR.has(nr)) return false;
+  const masks = signalMasks(task.tid);
+  // A signal is on its way: then EINTR is the right answer.
+  if (masks && ((masks.pending | masks.sharedPending) & ~masks.blocked) !== 0n) return true;
+  regs.set('rip', regs.get('rip') - 2);
+  regs.set('rax', nr);
+  regs.set('orig_rax', -1);
+  task.commit();
+  return true;
+}
+
+/** Queues `request` for the thread's next interrupt stop, and asks for that stop. */
+export function ask(thread: Thread, request: Request): void {
+  thread.requests.push(request);
+  thread.runner.interrupt();
+}
+
+/** Threads that are stopped until `release`. */
+export class Hold {
+  #missing = 0;
+  readonly #all: Condition;
+
+  constructor(readonly kernel: Kernel) {
+    this.#all = new Condition(kernel.scheduler);
+  }
+
+  /** Stops the threads, wherever they are; done when the last one stands. */
+  *stop(threads: Iterable<Thread>): Steps<void> {
+    for (const thread of threads) {
+      this.#missing++;
+      ask(thread, (held) => this.#keep(held));
+      thread.onGone.add(this.#arrived);
+    }
+    if (this.#missing > 0) yield* this.#all.wait();
+  }
+
+  readonly #arrived = (): void => {
+    if (--this.#missing === 0) this.#all.fulfil();
+  };
+
+  *#keep(thread: Thread): Steps<void> {
+    thread.onGone.delete(this.#arrived);
+    thread.runner.fetch();
+    wasAsleep(thread.runner);
+    this.#arrived();
+    const turn = new Condition(this.kernel.scheduler);
+    this.#waiting.push(turn);
+    yield* turn.wait();
+    if (thread.home.gone) throw new TaskGone(thread.tid);
+  }
+
+  readonly #waiting: Condition[] = [];
+
+  release(): void {
+    for (const turn of this.#waiting.splice(0)) turn.fulfil();
+  }
+}

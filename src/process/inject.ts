@@ -1,0 +1,134 @@
+/**
+ * Making a stopped task perform a system call for us. The call runs at the gate and ends with the marker:
+ * one stop, no signal involved, nothing to step over.
+ *
+ * The task must be at a stop from which its registers may be replaced: see `InjectionScope`.
+ */
+import * as ptrace from '../linux/ptrace.js';
+import { GATE_LISTS, GATE_LIST_ENTRIES, GATE_FREE_END, GATE_START, MARKER } from '../x64/gate.js';
+import { ARGUMENTS, Registers } from '../x64/registers.js';
+import { isRestart } from '../linux/errno.js';
+import { isGroupStop, isSeccompStop, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import type { Kernel } from './kernel.js';
+import type { Store } from '../memory/store.js';
+import type { Steps } from './steps.js';
+import type { Task } from './task.js';
+
+const ALL_SIGNALS = new Uint8Array(ptrace.SIGSET_SIZE).fill(0xff);
+
+/** Whether the task is stopped at the gate's marker: the call is done, its result is in rdi. */
+export function atMarker(task: Task): boolean {
+  if (!isSeccompStop(task.status)) return false;
+  const regs = task.fetch();
+  const rip = regs.get('rip');
+  return regs.signed('orig_rax') === MARKER && rip >= GATE_START && rip < GATE_FREE_END;
+}
+
+/** Sends the task to the gate with a call in its registers; it reports at the marker. */
+export function aimAtGate(kernel: Kernel, task: Task, nr: number, args: readonly number[]): void {
+  const { regs } = task;
+  regs.set('rip', kernel.gate.call);
+  regs.set('rax', nr);
+  regs.set('orig_rax', -1);
+  for (let i = 0; i < args.length; i++) regs.set(ARGUMENTS[i]!, args[i]!);
+  task.commit();
+}
+
+/** Runs the aimed task until the marker; returns the call's result. Signals are expected to be blocked. */
+export function* untilMarker(task: Task): Steps<number> {
+  for (;;) {
+    task.resume();
+    yield* task.nextStop();
+    if (atMarker(task)) return task.regs.signed('rdi');
+    // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
+    if (isSignalStop(task.status)) {
+      throw new Error(`signal ${stopSignal(task.status)} during an injected call of task ${task.tid}`);
+    }
+    if (isGroupStop(task.status) || stopEvent(task.status) === PTRACE_EVENT_STOP) continue;
+  }
+}
+
+/** One system call by a task whose registers nobody needs (an agent, or inside a scope). */
+export function* call(kernel: Kernel, task: Task, nr: number, ...args: number[]): Steps<number> {
+  task.fetch();
+  aimAtGate(kernel, task, nr, args);
+  return yield* untilMarker(task);
+}
+
+export type BatchEntry = readonly [nr: number, ...args: number[]];
+
+/**
+ * Many system calls with one stop. The list lies in the store at GATE_LISTS, so one batch per space at a
+ * time; results come back in order.
+ */
+export function* batch(kernel: Kernel, task: Task, store: Store, entries: readonly BatchEntry[]): Steps<number[]> {
+  const results: number[] = [];
+  for (let from = 0; from < entries.length; from += GATE_LIST_ENTRIES) {
+    const part = entries.slice(from, from + GATE_LIST_ENTRIES);
+    const list = new BigInt64Array(part.length * 8);
+    for (const [index, entry] of part.entries()) {
+      for (const [word, value] of entry.entries()) list[index * 8 + word] = BigInt(value);
+    }
+    const bytes = new Uint8Array(list.buffer);
+    store.write(GATE_LISTS, bytes);
+    task.fetch();
+    aimAtGate(kernel, task, 0, []);
+    task.regs.set('rip', kernel.gate.batch);
+    task.regs.set('rbx', GATE_LISTS);
+    task.regs.set('r12', part.length);
+    task.commit();
+    yield* untilMarker(task);
+    store.read(GATE_LISTS, bytes);
+    for (const index of part.keys()) results.push(Number(list[index * 8 + 7]));
+  }
+  return results;
+}
+
+/**
+ * Borrows a program's thread: remembers registers and signal mask, blocks all signals, and gives both
+ * back. Between, the task performs calls for us. The task must be stopped; a call it was interrupted in is
+ * restarted by the kernel afterwards, as after any stop (ptrace(2), "Syscall-stops").
+ */
+export class InjectionScope {
+  readonly #saved = new Registers();
+  readonly #mask = new Uint8Array(ptrace.SIGSET_SIZE);
+
+  constructor(
+    readonly kernel: Kernel,
+    readonly task: Task,
+  ) {
+    this.#saved.assign(task.fetch());
+    ptrace.getSigmask(task.tid, this.#mask);
+    ptrace.setSigmask(task.tid, ALL_SIGNALS);
+  }
+
+  call(nr: number, ...args: number[]): Steps<number> {
+    return call(this.kernel, this.task, nr, ...args);
+  }
+
+  /** The registers that `restore` will give back; changes to them take effect. */
+  get saved(): Registers {
+    return this.#saved;
+  }
+
+  /** Leaves the task stopped, as it was found. */
+  *restore(): Steps<void> {
+    const { task } = this;
+    const restarts = this.#saved.signed('orig_rax') >= 0 && isRestart(this.#saved.signed('rax'));
+    if (restarts) {
+      // The kernel looks at restart codes only on its way out through signal work: an interrupt takes it there.
+      task.fetch();
+      task.regs.set('orig_rax', -1);
+      task.commit();
+      task.interrupt();
+      do {
+        task.resume();
+        yield* task.nextStop();
+      } while (stopEvent(task.status) !== PTRACE_EVENT_STOP);
+    }
+    task.regs.assign(this.#saved);
+    if (!restarts) task.regs.set('orig_rax', -1);
+    task.commit();
+    ptrace.setSigmask(task.tid, this.#mask);
+  }
+}

@@ -1,0 +1,44 @@
+/** Our user-space kernel's own state: what every file below passes around. Owned by the tracing thread. */
+import type { XstateArea } from '../linux/ptrace.js';
+import { addressOf } from '../linux/ffi.js';
+import { assembleGate, type Gate } from '../x64/gate.js';
+import type { Process } from './model.js';
+import { Scheduler } from './steps.js';
+import { Task } from './task.js';
+
+export type Emit = (event: string, fields: Record<string, unknown>) => void;
+
+/** XSAVE areas are below 16 KiB with AMX's tiles included (Intel SDM volume 1, 13.5). */
+const XSTATE_BYTES = 32 * 1024;
+
+export class Kernel {
+  readonly tasks = new Map<number, Task>();
+  readonly processes = new Map<number, Process>();
+  readonly scheduler: Scheduler;
+  readonly gate: Gate;
+  readonly xstate: XstateArea;
+  /** The kernel has MFD_EXEC (6.3 and newer) and may demand it (vm.memfd_noexec). */
+  memfdFlags = 0;
+  rootPid = 0;
+
+  constructor(
+    /** The store's descriptor in every supervised process. */
+    readonly storeFd: number,
+    readonly emit: Emit,
+    onDefect: (where: string, error: unknown) => void,
+  ) {
+    this.scheduler = new Scheduler((program, error) => onDefect(program.name, error));
+    this.gate = assembleGate(storeFd);
+    const bytes = new Uint8Array(XSTATE_BYTES);
+    this.xstate = { bytes, address: addressOf(bytes), length: bytes.length };
+  }
+
+  task(tid: number): Task {
+    let task = this.tasks.get(tid);
+    if (!task) {
+      task = new Task(tid);
+      this.tasks.set(tid, task);
+    }
+    return task;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * What the supervisor knows about the supervised programs. Data and invariants only.
+ *
+ *     Process ── threads ──▶ Thread ── home ──▶ Task     in the process's own host process
+ *        │                     │ └──── stub ──▶ Task     in the stub process of `generation`
+ *        └── space ──▶ Space ──┴ generations ──▶ Generation
+ *
+ * A vfork child shares the Space of its parent until it executes.
+ */
+import type { Store } from '../memory/store.js';
+import { type Lock, type Scheduler, Lock as NewLock } from './steps.js';
+import type { Task } from './task.js';
+
+/** Bytes of a generation that differ from what the base had when they were written. */
+export interface Divergence {
+  address: number;
+  bytes: Uint8Array;
+}
+
+export class Generation {
+  /** Never runs program code; stopped in the gate between the calls it performs. Undefined for the base. */
+  readonly agent: Task | undefined;
+  readonly divergences: Divergence[] = [];
+  /** Stub tasks that wait, stopped, for a thread. */
+  readonly spareStubs: Task[] = [];
+
+  constructor(
+    readonly id: number,
+    /** The host process that embodies it. */
+    readonly hostPid: number,
+    agent?: Task,
+  ) {
+    this.agent = agent;
+  }
+}
+
+/** A process image: what an exec makes and the next one ends. */
+export class Space {
+  readonly generations = new Map<number, Generation>();
+  nextGeneration = 1;
+  /** Held by whoever changes the mappings or the set of generations. */
+  readonly lock: Lock;
+  /** The base's helper thread; exists only while there is more than one generation. */
+  baseAgent: Task | undefined;
+  /** Processes that run in this space: more than one during vfork. */
+  users = 0;
+  /** What MADV_DONTFORK (unmapped in a fork child) and MADV_WIPEONFORK (zeros there) named. */
+  readonly dontFork: { start: number; end: number; wipe: boolean }[] = [];
+  breakStart = 0;
+  breakEnd = 0;
+  /** Breakpoint bytes in the base's text, by address. */
+  readonly breakpoints = new Map<number, Breakpoint>();
+
+  constructor(
+    scheduler: Scheduler,
+    readonly store: Store,
+    readonly hostPid: number,
+  ) {
+    this.lock = new NewLock(scheduler);
+    this.generations.set(0, new Generation(0, hostPid));
+  }
+
+  get base(): Generation {
+    return this.generations.get(0)!;
+  }
+
+  /** Whether memory calls must be repeated elsewhere. */
+  get plural(): boolean {
+    return this.generations.size > 1 || this.baseAgent !== undefined;
+  }
+}
+
+/** A breakpoint in the text of one generation's host process. */
+export interface Breakpoint {
+  address: number;
+  /** The byte below the 0xcc. */
+  original: number;
+  /** Threads that sleep in the kernel and will come out here. */
+  sleepers: Set<Thread>;
+  /** Kept for a rollout: the replaced functions' own breakpoints. */
+  pinned: boolean;
+}
+
+/** What a thread is asked to do at its next convenient stop. */
+export type Request = (thread: Thread) => import('./steps.js').Steps<void>;
+
+export class Thread {
+  /** The generation whose code the thread runs next. */
+  generation: Generation;
+  /** Executes the thread's code while it lives outside the base. */
+  stub: Task | undefined;
+  /** Programs that want the thread stopped at a plain place. */
+  readonly requests: Request[] = [];
+  /** A program works on this thread: its stops belong to it. */
+  busy = false;
+  /** Asleep in the kernel at home, and caught at this breakpoint when it returns. */
+  caughtAt: Breakpoint | undefined;
+  /** Called once when the thread has ended. */
+  readonly onGone = new Set<() => void>();
+  /** A job-control stop holds it. */
+  held = false;
+  /** Signals that came at a moment at which they could not be delivered. */
+  readonly stashedSignals: { signal: number; info: Uint8Array }[] = [];
+
+  constructor(
+    readonly tid: number,
+    readonly home: Task,
+    public process: Process,
+    generation: Generation,
+  ) {
+    this.generation = generation;
+    home.role = 'home';
+    home.thread = this;
+  }
+
+  /** The task that runs the thread's code now. */
+  get runner(): Task {
+    return this.stub ?? this.home;
+  }
+}
+
+export class Process {
+  readonly threads = new Map<number, Thread>();
+  command = '';
+  executable = '';
+  /** Its SIGSTOP or ^Z stop is in force. */
+  stopped = false;
+  ended = false;
+  readonly patches: AppliedPatchRecord[] = [];
+
+  constructor(
+    readonly pid: number,
+    public space: Space,
+    readonly parent: Process | undefined,
+  ) {}
+}
+
+/** A patch in force, for `patch status` and for the next patch to build on. */
+export interface AppliedPatchRecord {
+  name: string;
+  strategy: 'local' | 'global';
+  state: 'rolling-out' | 'settled';
+  functions: { name: string; address: number }[];
+  /** Functions and variables that the patch added. */
+  symbols: Map<string, number>;
+  /** Entry address of each replaced function, and the bytes that the jump overwrote. */
+  replacedEntries: Map<number, Uint8Array>;
+}

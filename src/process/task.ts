@@ -1,0 +1,81 @@
+/**
+ * A kernel task that we trace. Its registers are cached here while it is stopped; every change of its
+ * running state goes through this class, so that `stopped` is the truth.
+ */
+import * as ptrace from '../linux/ptrace.js';
+import { isGone } from '../linux/wait.js';
+import { Registers } from '../x64/registers.js';
+import { type Program, type Steps, TaskGone, type Waitable } from './steps.js';
+import type { Thread } from './model.js';
+
+/**
+ * `home`: a thread's own kernel task. `stub`: executes a thread's code in a further generation. `agent`: belongs to
+ * Atlas, performs calls for a generation. `launcher`: before the first exec. `unknown`: reported before its parent.
+ */
+export type TaskRole = 'unknown' | 'launcher' | 'doorbell' | 'home' | 'stub' | 'agent';
+
+export class Task implements Waitable {
+  waiter: Program | undefined;
+  role: TaskRole = 'unknown';
+  /** The thread whose home or stub it is. */
+  thread: Thread | undefined;
+  /** The last reported wait status. */
+  status = 0;
+  stopped = false;
+  gone = false;
+  /** Valid from `fetch` until the task runs again. */
+  readonly regs = new Registers();
+
+  constructor(readonly tid: number) {}
+
+  /** Reads the registers of the stopped task. */
+  fetch(): Registers {
+    if (!ptrace.getRegs(this.tid, this.regs.bytes)) this.#lost();
+    return this.regs;
+  }
+
+  /** Writes `regs` to the stopped task. */
+  commit(): void {
+    if (!ptrace.setRegs(this.tid, this.regs.bytes)) this.#lost();
+  }
+
+  /** @param signal is delivered when the task is in a signal-delivery-stop */
+  resume(signal = 0): void {
+    this.stopped = false;
+    ptrace.cont(this.tid, signal);
+  }
+
+  resumeToSyscall(signal = 0): void {
+    this.stopped = false;
+    ptrace.contToSyscall(this.tid, signal);
+  }
+
+  step(signal = 0): void {
+    this.stopped = false;
+    ptrace.singleStep(this.tid, signal);
+  }
+
+  /** Stays in its group-stop, but reports when the stop ends or an interrupt comes. */
+  listen(): void {
+    this.stopped = false;
+    ptrace.listen(this.tid);
+  }
+
+  /** Asks for a stop; another stop may come first, and this one's then comes later. */
+  interrupt(): void {
+    ptrace.interrupt(this.tid);
+  }
+
+  /** Suspends the calling program until this task's next stop; throws TaskGone when it ends instead. */
+  *nextStop(): Steps<number> {
+    if (this.gone) throw new TaskGone(this.tid);
+    yield this;
+    if (isGone(this.status)) throw new TaskGone(this.tid);
+    return this.status;
+  }
+
+  #lost(): never {
+    // The exit is reported by wait4 in its turn; whoever works on this task stops here.
+    throw new TaskGone(this.tid);
+  }
+}

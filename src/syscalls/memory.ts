@@ -1,0 +1,306 @@
+/**
+ * The memory calls: what a program says about private memory, done to the store. Each handler runs with the
+ * space's lock held and answers the program's result.
+ */
+import { EEXIST, EINVAL, ENOMEM, isError } from '../linux/errno.js';
+import { type MapsLine, readMaps } from '../linux/proc.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import { PAGE, pageUp } from '../memory/store.js';
+import {
+  isStoreArea,
+  MAP_32BIT,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_TYPE,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+  protectionBits,
+} from '../process/mapping.js';
+import type { Space } from '../process/model.js';
+import type { Steps } from '../process/steps.js';
+import { type Registers } from '../x64/registers.js';
+import type { Performer } from './performer.js';
+
+export type MemoryHandler = (perform: Performer, space: Space, regs: Registers) => Steps<number>;
+
+const TASK_SIZE = 2 ** 47;
+const isUserRange = (start: number, length: number): boolean =>
+  start % PAGE === 0 && length > 0 && start + length <= TASK_SIZE;
+
+/** Picks the kernel's choice of an address, and keeps it. */
+function* reserve(perform: Performer, hint: number, length: number, flags: number): Steps<number> {
+  const kept = flags & (MAP_32BIT | MAP_FIXED_NOREPLACE);
+  return yield* perform.home(SYS.mmap, hint, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | kept, -1, 0);
+}
+
+function* mapStore(perform: Performer, start: number, length: number, protection: number, flags: number): Steps<number> {
+  const { storeFd } = perform.kernel;
+  return yield* perform.everywhere(SYS.mmap, start, length, protection, MAP_SHARED | MAP_FIXED | flags, storeFd, start);
+}
+
+/** Takes the content of [start, start + length) away, wherever it is backed by the store. */
+const forget = (space: Space, start: number, length: number): void => {
+  if (isUserRange(start, length)) space.store.punch(start, pageUp(length));
+};
+
+function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const hint = regs.get('rdi');
+  const length = pageUp(regs.get('rsi'));
+  const protection = regs.int('rdx');
+  const flags = regs.int('r10');
+  const fd = regs.int('r8');
+  const offset = regs.get('r9');
+  const fixed = (flags & MAP_FIXED) !== 0 && (flags & MAP_FIXED_NOREPLACE) === 0;
+  const isPrivate = (flags & MAP_TYPE) === MAP_PRIVATE;
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0;
+  if (isPrivate && flags & MAP_HUGETLB) {
+    // Huge pages would need a store of their own; programs fall back as they do where none are configured.
+    perform.kernel.emit('huge-pages-refused', { length });
+    return -ENOMEM;
+  }
+  if (length === 0) return -EINVAL;
+  if (length > TASK_SIZE) return -ENOMEM;
+  const belongsInStore = isPrivate && (anonymous || (protection & PROT_WRITE) !== 0);
+  if (!belongsInStore) {
+    if (fixed) forget(space, hint, length);
+    const result = yield* perform.home(SYS.mmap, hint, regs.get('rsi'), protection, flags, fd, offset);
+    if (!isError(result)) {
+      const again = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+      yield* perform.elsewhere(SYS.mmap, result, regs.get('rsi'), protection, again, fd, offset);
+    }
+    return result;
+  }
+  if (!anonymous) {
+    // The kernel's own checks of descriptor, offset and permissions, before anything is replaced.
+    const probe = yield* perform.home(SYS.mmap, 0, regs.get('rsi'), protection, MAP_PRIVATE, fd, offset);
+    if (isError(probe)) return probe;
+    yield* perform.home(SYS.munmap, probe, length);
+  }
+  let start = hint;
+  if (fixed) {
+    if (!isUserRange(hint, length)) return hint % PAGE === 0 ? -ENOMEM : -EINVAL;
+    forget(space, hint, length);
+  } else {
+    start = yield* reserve(perform, hint, length, flags);
+    if (isError(start)) return start;
+  }
+  const kept = flags & ~(MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT | MAP_GROWSDOWN);
+  const mapped = yield* mapStore(perform, start, length, anonymous ? protection : PROT_READ | PROT_WRITE, kept);
+  if (isError(mapped)) {
+    if (!fixed) yield* perform.home(SYS.munmap, start, length);
+    return mapped;
+  }
+  if (!anonymous) {
+    const filled = yield* fill(perform, start, regs.get('rsi'), fd, offset);
+    if (isError(filled)) return filled;
+    if (protection !== (PROT_READ | PROT_WRITE)) yield* perform.everywhere(SYS.mprotect, start, length, protection);
+  }
+  return start;
+}
+
+/** Reads the file's bytes into the fresh mapping; what lies behind its end stays zero. */
+function* fill(perform: Performer, start: number, length: number, fd: number, offset: number): Steps<number> {
+  for (let done = 0; done < length; ) {
+    const got = yield* perform.home(SYS.pread64, fd, start + done, length - done, offset + done);
+    if (got === 0) break;
+    if (isError(got)) return got;
+    done += got;
+  }
+  return 0;
+}
+
+function* munmap(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const start = regs.get('rdi');
+  const length = regs.get('rsi');
+  forget(space, start, length);
+  return yield* perform.everywhere(SYS.munmap, start, length);
+}
+
+function* mprotect(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const start = regs.get('rdi');
+  const length = pageUp(regs.get('rsi'));
+  const protection = regs.int('rdx');
+  const nr = regs.signed('orig_rax');
+  if (space.plural && (protection & PROT_WRITE) !== 0 && isUserRange(start, length)) {
+    for (const area of overlapping(space, start, length)) {
+      if (area.permissions[3] === 'p' && area.name !== '[stack]') yield* moveIntoStore(perform, space, area);
+    }
+  }
+  return yield* perform.everywhere(nr, start, length, protection, regs.int('r10'));
+}
+
+const overlapping = (space: Space, start: number, length: number): MapsLine[] =>
+  readMaps(space.hostPid).filter((area) => area.start < start + length && area.end > start);
+
+/** A private file mapping that becomes writable while there are several generations. */
+function* moveIntoStore(perform: Performer, space: Space, area: MapsLine): Steps<void> {
+  const bytes = new Uint8Array(area.end - area.start);
+  using memory = perform.openBase();
+  memory.readInto(area.start, bytes);
+  space.store.write(area.start, bytes);
+  yield* mapStore(perform, area.start, bytes.length, protectionBits(area.permissions), 0);
+}
+
+const MADV_DONTNEED = 4;
+const MADV_FREE = 8;
+const MADV_REMOVE = 9;
+const MADV_DONTFORK = 10;
+const MADV_DOFORK = 11;
+const MADV_WIPEONFORK = 18;
+const MADV_KEEPONFORK = 19;
+const MADV_DONTNEED_LOCKED = 24;
+
+function* madvise(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const start = regs.get('rdi');
+  const length = pageUp(regs.get('rsi'));
+  const advice = regs.int('rdx');
+  if (start % PAGE !== 0) return -EINVAL;
+  if (length === 0) return 0;
+  switch (advice) {
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+      forget(space, start, length);
+      return yield* perform.everywhere(SYS.madvise, start, length, advice);
+    case MADV_FREE:
+      forget(space, start, length);
+      return 0;
+    case MADV_REMOVE: {
+      // Natively an error on private memory, which the store's mappings stand for.
+      const shared = overlapping(space, start, length).every((area) => area.permissions[3] === 's' && !isStoreArea(area));
+      return shared ? yield* perform.home(SYS.madvise, start, length, advice) : -EINVAL;
+    }
+    case MADV_DONTFORK:
+    case MADV_WIPEONFORK:
+      space.dontFork.push({ start, end: start + length, wipe: advice === MADV_WIPEONFORK });
+      return 0;
+    case MADV_DOFORK:
+    case MADV_KEEPONFORK: {
+      const kept = space.dontFork.filter((range) => range.start < start || range.end > start + length);
+      space.dontFork.splice(0, space.dontFork.length, ...kept);
+      return 0;
+    }
+    default:
+      return yield* perform.everywhere(SYS.madvise, start, length, advice);
+  }
+}
+
+function* brk(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const wanted = regs.get('rdi');
+  const mapped = pageUp(space.breakEnd);
+  if (wanted < space.breakStart || wanted >= TASK_SIZE) return space.breakEnd;
+  const needed = pageUp(wanted);
+  if (needed > mapped) {
+    const { storeFd } = perform.kernel;
+    const flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    const result = yield* perform.home(SYS.mmap, mapped, needed - mapped, PROT_READ | PROT_WRITE, flags, storeFd, mapped);
+    if (isError(result)) return space.breakEnd;
+    yield* perform.elsewhere(SYS.mmap, mapped, needed - mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, storeFd, mapped);
+  } else if (needed < mapped) {
+    forget(space, needed, mapped - needed);
+    yield* perform.everywhere(SYS.munmap, needed, mapped - needed);
+  }
+  space.breakEnd = wanted;
+  return wanted;
+}
+
+const MREMAP_MAYMOVE = 1;
+const MREMAP_FIXED = 2;
+const MREMAP_DONTUNMAP = 4;
+
+/**
+ * mremap would keep the store's old offset. Growing in place keeps offset = address; a move is a new
+ * mapping, a copy of the data, and the end of the old one.
+ */
+function* mremap(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const old = regs.get('rdi');
+  const oldLength = pageUp(regs.get('rsi'));
+  const newLength = pageUp(regs.get('rdx'));
+  const flags = regs.int('r10');
+  const target = regs.get('r8');
+  const areas = overlapping(space, old, Math.max(oldLength, 1));
+  if (!areas.some(isStoreArea)) return yield* mremapForeign(perform, regs, old);
+  const fixed = (flags & MREMAP_FIXED) !== 0;
+  const keep = (flags & MREMAP_DONTUNMAP) !== 0;
+  if (old % PAGE !== 0 || newLength === 0 || oldLength === 0) return -EINVAL;
+  if ((fixed || keep) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
+  if (keep && oldLength !== newLength) return -EINVAL;
+  if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength))) return -EINVAL;
+  const covered = areas.reduce((sum, area) => sum + Math.min(area.end, old + oldLength) - Math.max(area.start, old), 0);
+  if (covered !== oldLength) return -14; // EFAULT: the kernel's answer for a range with holes
+  const protection = protectionBits(areas[0]!.permissions);
+  const { storeFd } = perform.kernel;
+  if (!fixed && !keep && newLength <= oldLength) {
+    if (newLength < oldLength) {
+      forget(space, old + newLength, oldLength - newLength);
+      yield* perform.everywhere(SYS.munmap, old + newLength, oldLength - newLength);
+    }
+    return old;
+  }
+  if (!fixed && !keep) {
+    const end = old + oldLength;
+    const grown = yield* perform.home(
+      SYS.mmap, end, newLength - oldLength, protection, MAP_SHARED | MAP_FIXED_NOREPLACE, storeFd, end,
+    ); // biome-ignore format: one call
+    if (!isError(grown)) {
+      yield* perform.elsewhere(SYS.mmap, end, newLength - oldLength, protection, MAP_SHARED | MAP_FIXED, storeFd, end);
+      return old;
+    }
+    if (grown !== -EEXIST) return grown;
+    if (!(flags & MREMAP_MAYMOVE)) return -ENOMEM;
+  }
+  let start = target;
+  if (fixed) forget(space, target, newLength);
+  else {
+    start = yield* reserve(perform, 0, newLength, 0);
+    if (isError(start)) return start;
+  }
+  // Copied before the program can see the new mapping; nobody else may write the old one during mremap.
+  const shared = Math.min(oldLength, newLength);
+  for (const _ of space.store.copyTo(space.store, old, old + shared, start - old)) continue;
+  const mapped = yield* mapStore(perform, start, newLength, protection, 0);
+  if (isError(mapped)) return mapped;
+  forget(space, old, oldLength);
+  if (!keep) yield* perform.everywhere(SYS.munmap, old, oldLength);
+  return start;
+}
+
+/** A mapping that is not the store's moves as the kernel moves it, to the same place everywhere. */
+function* mremapForeign(perform: Performer, regs: Registers, old: number): Steps<number> {
+  const [oldLength, newLength, flags] = [regs.get('rsi'), regs.get('rdx'), regs.int('r10')];
+  const result = yield* perform.home(SYS.mremap, old, oldLength, newLength, flags, regs.get('r8'));
+  if (isError(result)) return result;
+  const again = result === old ? flags : flags | MREMAP_MAYMOVE | MREMAP_FIXED;
+  yield* perform.elsewhere(SYS.mremap, old, oldLength, newLength, again, result);
+  return result;
+}
+
+function* shmat(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const SHM_REMAP = 0o40000;
+  const flags = regs.int('rdx');
+  if (flags & SHM_REMAP) {
+    const segment = overlapping(space, regs.get('rsi'), PAGE).at(0);
+    if (segment && isStoreArea(segment)) return -EINVAL;
+  }
+  const result = yield* perform.home(SYS.shmat, regs.int('rdi'), regs.get('rsi'), flags);
+  if (!isError(result)) yield* perform.elsewhere(SYS.shmat, regs.int('rdi'), result, flags | SHM_REMAP);
+  return result;
+}
+
+/** By system-call number; all run with the space's lock held. */
+export const MEMORY_HANDLERS: ReadonlyMap<number, MemoryHandler> = new Map<number, MemoryHandler>([
+  [SYS.mmap, mmap],
+  [SYS.munmap, munmap],
+  [SYS.mprotect, mprotect],
+  [SYS.pkey_mprotect, mprotect],
+  [SYS.madvise, madvise],
+  [SYS.brk, brk],
+  [SYS.mremap, mremap],
+  [SYS.shmat, shmat],
+]);

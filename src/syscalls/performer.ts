@@ -1,0 +1,93 @@
+/**
+ * Performing system calls on behalf of a thread that stands before one: in its home task, whether it lives
+ * there or is parked there, and repeated in the other generations. One scope per mediated call.
+ */
+import { ProcessMemory } from '../linux/memory.js';
+import { getSiginfo, SIGINFO_SIZE } from '../linux/ptrace.js';
+import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
+import { call, InjectionScope } from '../process/inject.js';
+import type { Kernel } from '../process/kernel.js';
+import type { Thread } from '../process/model.js';
+import type { Steps } from '../process/steps.js';
+
+/** Brings a parked home to a stop. Signals that arrive meanwhile wait until the thread is free again. */
+export function* stopParked(thread: Thread): Steps<void> {
+  const { home } = thread;
+  home.interrupt();
+  for (;;) {
+    yield* home.nextStop();
+    if (isSignalStop(home.status)) {
+      const info = new Uint8Array(SIGINFO_SIZE);
+      getSiginfo(home.tid, info);
+      thread.stashedSignals.push({ signal: stopSignal(home.status), info });
+      home.resume();
+    } else if (isGroupStop(home.status)) {
+      thread.held = true;
+      return;
+    } else return;
+  }
+}
+
+export class Performer {
+  readonly #scope: InjectionScope;
+
+  private constructor(
+    readonly kernel: Kernel,
+    readonly thread: Thread,
+  ) {
+    this.#scope = new InjectionScope(kernel, thread.home);
+  }
+
+  static *open(kernel: Kernel, thread: Thread): Steps<Performer> {
+    if (thread.stub) yield* stopParked(thread);
+    return new Performer(kernel, thread);
+  }
+
+  /** The base's memory, to be closed by the caller. */
+  openBase(): ProcessMemory {
+    return new ProcessMemory(this.thread.home.tid);
+  }
+
+  /** One call in the base's address space. */
+  home(nr: number, ...args: number[]): Steps<number> {
+    return this.#scope.call(nr, ...args);
+  }
+
+  /** The same call in every other generation's address space. @returns the first error, or 0 */
+  *elsewhere(nr: number, ...args: number[]): Steps<number> {
+    let error = 0;
+    for (const generation of this.thread.process.space.generations.values()) {
+      if (!generation.agent) continue;
+      const result = yield* call(this.kernel, generation.agent, nr, ...args);
+      if (result < 0 && error === 0) {
+        error = result;
+        this.kernel.emit('mirror-failed', { nr, args, generation: generation.id, errno: -result });
+      }
+    }
+    return error;
+  }
+
+  /** Home first; where it succeeds, everywhere else too. */
+  *everywhere(nr: number, ...args: number[]): Steps<number> {
+    const result = yield* this.home(nr, ...args);
+    if (result >= 0 || result < -4095) yield* this.elsewhere(nr, ...args);
+    return result;
+  }
+
+  /** Ends the mediated call with `result`; the thread's runner is left stopped, ready to go on. */
+  *close(result: number): Steps<void> {
+    const { stub, home } = this.thread;
+    if (stub) {
+      yield* this.#scope.restore();
+      home.resume();
+      stub.fetch();
+      stub.regs.set('rax', result);
+      stub.regs.set('orig_rax', -1);
+      stub.commit();
+    } else {
+      this.#scope.saved.set('rax', result);
+      this.#scope.saved.set('orig_rax', -1);
+      yield* this.#scope.restore();
+    }
+  }
+}
