@@ -36,7 +36,10 @@ export async function runBatch(
   for (const name of names) programs.set(name, await compileProgram(name));
   const results = new Map<string, ProgramResult>();
   for (let left = [...names]; left.length > 0; left = left.filter((name) => !results.has(name))) {
-    const scope = await Scope.open(`batch of ${left.length} programs`, left.length * options.secondsEach + 30);
+    const scope = await Scope.open(
+      `batch of ${left.length} programs`,
+      left.length * options.secondsEach + 30,
+    );
     const batch = new Batch(scope, left, options.secondsEach);
     const stop = new AbortController();
     try {

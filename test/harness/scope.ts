@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AtlasClient } from '../../src/api/client.js';
 import { type User, atlasReadableBy } from './ordinary-user.js';
 import { ATLAS } from './paths.js';
 import { waitForPort } from './ports.js';
@@ -134,6 +135,13 @@ export class Scope {
       this.expired,
     ]);
     return server;
+  }
+
+  /** The typed client of a run of this test. */
+  async client(name: string): Promise<AtlasClient> {
+    // The client finds supervisors by its own environment; the tests of one file run one after the other.
+    process.env.ATLAS_RUNTIME_DIR = this.runtimeFolder;
+    return Promise.race([AtlasClient.connect(name), this.expired]);
   }
 
   /** What every task of this test is doing, and the last events of its supervisors. */

@@ -30,7 +30,10 @@ const arenaRange = range(ARENA_PAGES);
 
 const arenaCall: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `map ${at} ${n} ${p}`) },
-  { weight: 1, arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `noreplace ${at} ${n} ${p}`) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `noreplace ${at} ${n} ${p}`),
+  },
   { weight: 1, arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `shared ${at} ${n} ${p}`) },
   {
     weight: 2,
@@ -91,14 +94,20 @@ const blockCall: fc.Arbitrary<string> = fc.oneof(
 
 /** Something to work on: without it, most calls of a short script would meet empty places. */
 const ARENA_START = ['map 4 30 3', 'fill 4 30 1', 'file 36 8 3 0 0'];
-const BLOCKS_START = Array.from({ length: BLOCKS - 1 }, (_, b) => [`new ${b} 20 3`, `put ${b} 0 20 ${b}`]).flat();
+const BLOCKS_START = Array.from({ length: BLOCKS - 1 }, (_, b) => [
+  `new ${b} 20 3`,
+  `put ${b} 0 20 ${b}`,
+]).flat();
 
 /** One script: at fixed places of an arena, or in blocks at places that the kernel chooses. */
 export function script(threads: number): fc.Arbitrary<string> {
   const lines = (start: readonly string[], call: fc.Arbitrary<string>) =>
     fc
       .array(fc.tuple(fc.nat(threads - 1), call), { minLength: 1, maxLength: 60, size: 'max' })
-      .map((all) => [...start.map((line) => `0 ${line}`), ...all.map(([thread, line]) => `${thread} ${line}`)])
+      .map((all) => [
+        ...start.map((line) => `0 ${line}`),
+        ...all.map(([thread, line]) => `${thread} ${line}`),
+      ])
       .map((all) => all.map((line) => `${line}\n`).join(''));
   return fc.oneof(lines(ARENA_START, arenaCall), lines(BLOCKS_START, blockCall));
 }

@@ -12,16 +12,19 @@ const RUNS = 5;
 scoped('random memory calls do what they do natively', { seconds: 240 }, async (scope) => {
   const sequence = await compileProgram('sequence');
   await fc.assert(
-    fc.asyncProperty(fc.array(script(3), { minLength: 1, maxLength: SCRIPTS_PER_RUN, size: 'max' }), async (scripts) => {
-      const files = await save(scope, scripts);
-      const argv = [sequence, '3', ...files];
-      const native = await scope.runNative(argv);
-      assert.equal(native.status, 0, native.stdout);
-      assert.doesNotMatch(native.stdout, /failed:/);
-      const atlas = await scope.runAtlas(argv);
-      assertSameLines(atlas.stdout, native.stdout);
-      assert.deepEqual({ status: atlas.status, stderr: atlas.stderr }, { status: 0, stderr: '' });
-    }),
+    fc.asyncProperty(
+      fc.array(script(3), { minLength: 1, maxLength: SCRIPTS_PER_RUN, size: 'max' }),
+      async (scripts) => {
+        const files = await save(scope, scripts);
+        const argv = [sequence, '3', ...files];
+        const native = await scope.runNative(argv);
+        assert.equal(native.status, 0, native.stdout);
+        assert.doesNotMatch(native.stdout, /failed:/);
+        const atlas = await scope.runAtlas(argv);
+        assertSameLines(atlas.stdout, native.stdout);
+        assert.deepEqual({ status: atlas.status, stderr: atlas.stderr }, { status: 0, stderr: '' });
+      },
+    ),
     { numRuns: RUNS, interruptAfterTimeLimit: 180_000, markInterruptAsFailure: false },
   );
 });
