@@ -1,9 +1,11 @@
 import { type ElfRelocation, SHT } from '../elf/index.js';
+import { AnonymousPieces, equalUpToPadding } from './anonymous-pieces.js';
 import type { InputProgram, InputSection } from './input-program.js';
 import { type Reference, referenceOf } from './references.js';
 
 /** Decides whether sections of two builds say the same, given which of their sections correspond. */
 export class Comparison {
+  readonly #pieces = new AnonymousPieces();
   readonly #verdicts = new Map<InputSection, Map<InputSection, boolean>>();
 
   constructor(
@@ -54,14 +56,42 @@ export class Comparison {
       );
     }
     if (a.kind === 'anonymous' && b.kind === 'anonymous') {
-      return a.offset === b.offset && this.sameContent(a.section, b.section);
+      if (a.offset === b.offset && this.sameContent(a.section, b.section)) return true;
+      return this.#samePiece(a, b);
     }
     if (a.kind === 'literal' && b.kind === 'literal') {
       return a.addend === b.addend && Buffer.compare(a.content, b.content) === 0;
     }
     return a.kind === 'absolute' && b.kind === 'absolute' && a.value === b.value;
   }
+
+  /** Compares what two references mean when their sections differ, perhaps elsewhere. */
+  #samePiece(a: AnonymousReference, b: AnonymousReference): boolean {
+    const old = this.#pieces.pieceAt(a.section, a.user, a.relocation);
+    const fresh = this.#pieces.pieceAt(b.section, b.user, b.relocation);
+    const oldBytes = a.section.bytes.subarray(old.start, old.end);
+    const freshBytes = b.section.bytes.subarray(fresh.start, fresh.end);
+    const alignment = Math.max(a.section.header.alignment, b.section.header.alignment);
+    if (old.start < 0 || fresh.start < 0 || !equalUpToPadding(oldBytes, freshBytes, alignment)) return false;
+    const inPiece = (section: InputSection, { start, end }: { start: number; end: number }) =>
+      section.relocations
+        .filter(({ offset }) => offset >= start && offset < end)
+        .map((relocation) => ({ relocation, at: relocation.offset - start }));
+    const oldRelocations = inPiece(a.section, old);
+    const freshRelocations = inPiece(b.section, fresh);
+    return (
+      oldRelocations.length === freshRelocations.length &&
+      oldRelocations.every(({ relocation, at }, index) => {
+        const other = freshRelocations[index]!;
+        if (at !== other.at || relocation.type !== other.relocation.type) return false;
+        const reference = referenceOf(a.section, relocation, this.old);
+        return this.sameReference(reference, referenceOf(b.section, other.relocation, this.fresh));
+      })
+    );
+  }
 }
+
+type AnonymousReference = Extract<Reference, { kind: 'anonymous' }>;
 
 /** True when an offset means the same thing in both: trivially so when each holds one function or variable. */
 export function sameLayout(old: InputSection, fresh: InputSection): boolean {

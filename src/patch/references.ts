@@ -8,8 +8,14 @@ export type Reference =
   | { kind: 'global'; symbol: ElfSymbol; addend: number; definition: InputSection | undefined }
   /** A place in a section that has an identity. */
   | { kind: 'section'; section: InputSection; offset: number }
-  /** Read-only content known by its section's whole content. */
-  | { kind: 'anonymous'; section: InputSection; offset: number }
+  /** Read-only content without a name; `user` and `relocation` tell where exactly it starts. */
+  | {
+      kind: 'anonymous';
+      section: InputSection;
+      offset: number;
+      user: InputSection;
+      relocation: ElfRelocation;
+    }
   /** A string or number in a mergeable section. */
   | { kind: 'literal'; section: InputSection; content: Uint8Array; addend: number }
   | { kind: 'absolute'; value: number };
@@ -35,7 +41,8 @@ export function referenceOf(
   const target = sections[symbol.section]!;
   if (target.kind === 'literal') return literalReference(target, symbol, relocation.addend);
   const offset = symbol.value + relocation.addend;
-  return { kind: target.kind === 'anonymous' ? 'anonymous' : 'section', section: target, offset };
+  if (target.kind !== 'anonymous') return { kind: 'section', section: target, offset };
+  return { kind: 'anonymous', section: target, offset, user: section, relocation };
 }
 
 /**
