@@ -35,3 +35,11 @@ export const c = {
 
 /** The address at which the C library sees `buffer`; valid as long as the buffer is referenced. */
 export const addressOf = (buffer: NodeJS.ArrayBufferView): bigint => koffi.address(buffer);
+
+/** pipe2(2) with O_CLOEXEC: [read end, write end]. */
+export function pipe(): [number, number] {
+  const O_CLOEXEC = 0o2000000;
+  const ends = new Int32Array(2);
+  if (libc.func('pipe2', 'int', ['void *', 'int'])(ends, O_CLOEXEC) !== 0) throw new Error(`pipe2: errno ${errno()}`);
+  return [ends[0]!, ends[1]!];
+}

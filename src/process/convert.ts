@@ -46,7 +46,6 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   const syscallAt = findSyscall(maps, memory);
   const store = yield* createStore(kernel, task, memory, syscallAt, entry.get('rsp'));
   const space = new Space(kernel.scheduler, store, task.tid);
-  yield* mapGate(kernel, task, store, syscallAt);
 
   space.breakStart = yield* call(kernel, task, SYS.brk, 0);
   space.breakEnd = space.breakStart;
@@ -68,16 +67,19 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   return space;
 }
 
-/** The mapping of the store at offset = address. */
-export const storeMapping = (kernel: Kernel, start: number, length: number, protection: number): BatchEntry => [
+const mappingOf = (fd: number, start: number, length: number, protection: number): BatchEntry => [
   SYS.mmap,
   start,
   length,
   protection,
   MAP_SHARED | MAP_FIXED,
-  kernel.storeFd,
+  fd,
   start,
 ];
+
+/** The mapping of the store at offset = address. */
+export const storeMapping = (kernel: Kernel, start: number, length: number, protection: number): BatchEntry =>
+  mappingOf(kernel.storeFd, start, length, protection);
 
 /** A `syscall` instruction in the vdso, or else in any code of the fresh image. */
 function findSyscall(maps: readonly MapsLine[], memory: ProcessMemory): number {
@@ -90,7 +92,7 @@ function findSyscall(maps: readonly MapsLine[], memory: ProcessMemory): number {
   throw new Error('the new image has no system-call instruction to borrow');
 }
 
-/** A new store under the agreed descriptor. */
+/** A new store, and the gate mapped from it; then, through the gate, the store gets the agreed descriptor. */
 function* createStore(
   kernel: Kernel,
   task: Task,
@@ -103,15 +105,25 @@ function* createStore(
   const created = yield* rawCall(task, syscallAt, SYS.memfd_create, nameAt, MFD_CLOEXEC | kernel.memfdFlags);
   if (isError(created)) throw new Error(`memfd_create in ${task.tid}: errno ${-created}`);
   const store = new Store(task.tid, created);
+  writeGate(kernel, store);
+  for (const [nr, ...args] of gateMappings(kernel, created)) {
+    const at = yield* rawCall(task, syscallAt, nr, ...args);
+    if (at !== args[0]) throw new Error(`mapping the gate into ${task.tid}: errno ${-at}`);
+  }
+  yield* claimDescriptor(kernel, task, created);
+  return store;
+}
+
+/** Moves the store's descriptor to its number, whatever limit the program has set itself. */
+export function* claimDescriptor(kernel: Kernel, task: Task, created: number): Steps<void> {
   const limit = getLimit(task.tid, RLIMIT_NOFILE);
   const needed = BigInt(kernel.storeFd + 1);
   const tooLow = limit.soft < needed;
   if (tooLow) setLimit(task.tid, RLIMIT_NOFILE, { soft: needed, hard: limit.hard < needed ? needed : limit.hard });
-  const moved = yield* rawCall(task, syscallAt, SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
+  const moved = yield* call(kernel, task, SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
   if (tooLow) setLimit(task.tid, RLIMIT_NOFILE, limit);
   if (isError(moved)) throw new Error(`dup3 of the store in ${task.tid}: errno ${-moved}`);
-  yield* rawCall(task, syscallAt, SYS.close, created);
-  return store;
+  yield* call(kernel, task, SYS.close, created);
 }
 
 /** Fills the gate's part of a store. */
@@ -120,21 +132,13 @@ export function writeGate(kernel: Kernel, store: Store): void {
   store.write(GATE_DATA, new Uint8Array(PAGE));
 }
 
-function* mapGate(kernel: Kernel, task: Task, store: Store, syscallAt: number): Steps<void> {
-  writeGate(kernel, store);
-  for (const [, start, length, protection, flags, fd, offset] of gateMappings(kernel)) {
-    const at = yield* rawCall(task, syscallAt, SYS.mmap, start!, length!, protection!, flags!, fd!, offset!);
-    if (at !== start) throw new Error(`mapping the gate into ${task.tid}: errno ${-at}`);
-  }
-}
-
 /** The gate's mappings: code, then data and lists, then slots. */
-export function gateMappings(kernel: Kernel): BatchEntry[] {
+export function gateMappings(kernel: Kernel, fd = kernel.storeFd): BatchEntry[] {
   const slots = GATE_END - PAGE;
   return [
-    storeMapping(kernel, GATE_DATA, slots - GATE_DATA, PROT_READ | PROT_WRITE),
-    storeMapping(kernel, GATE_START, GATE_DATA - GATE_START, PROT_READ | PROT_EXEC),
-    storeMapping(kernel, slots, PAGE, PROT_READ | PROT_EXEC),
+    mappingOf(fd, GATE_DATA, slots - GATE_DATA, PROT_READ | PROT_WRITE),
+    mappingOf(fd, GATE_START, GATE_DATA - GATE_START, PROT_READ | PROT_EXEC),
+    mappingOf(fd, slots, PAGE, PROT_READ | PROT_EXEC),
   ];
 }
 

@@ -6,7 +6,6 @@ import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { readMaps } from '../linux/proc.js';
-import { getLimit, RLIMIT_NOFILE, setLimit } from '../linux/rlimit.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isSyscallStop,
@@ -17,7 +16,7 @@ import {
 } from '../linux/wait.js';
 import { PAGE, Store } from '../memory/store.js';
 import { GATE_DATA, GATE_END, GATE_START } from '../x64/gate.js';
-import { gateMappings, storeMapping } from './convert.js';
+import { claimDescriptor, gateMappings, storeMapping } from './convert.js';
 import { batch, InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea, protectionBits } from './mapping.js';
@@ -26,7 +25,6 @@ import { pause, type Steps } from './steps.js';
 import type { Task } from './task.js';
 
 const MFD_CLOEXEC = 1;
-const O_CLOEXEC = 0o2000000;
 /** How much is copied before other events get their turn, in chunks of the store's. */
 const CHUNKS_PER_TURN = 2;
 
@@ -68,13 +66,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   store.write(GATE_START, kernel.gate.code);
   store.write(GATE_DATA, new Uint8Array(PAGE));
 
-  const limit = getLimit(child.tid, RLIMIT_NOFILE);
-  const needed = BigInt(kernel.storeFd + 1);
-  if (limit.soft < needed) setLimit(child.tid, RLIMIT_NOFILE, { soft: needed, hard: limit.hard < needed ? needed : limit.hard });
-  const moved = yield* scope.call(SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
-  if (limit.soft < needed) setLimit(child.tid, RLIMIT_NOFILE, limit);
-  if (isError(moved)) throw new Error(`dup3 of the store in the fork child ${child.tid}: errno ${-moved}`);
-  yield* scope.call(SYS.close, created);
+  yield* claimDescriptor(kernel, child, created);
   for (const [nr, ...args] of gateMappings(kernel)) {
     const at = yield* scope.call(nr, ...args);
     if (at !== args[0]) throw new Error(`mapping the gate into the fork child ${child.tid}: errno ${-at}`);

@@ -21,6 +21,8 @@ const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const CAP_SYS_ADMIN = 21;
 const SCRATCH = 8 << 20;
+/** Node marks its own as close-on-exec; a dup2 onto itself makes them inheritable (posix_spawn(3)). */
+const STANDARD_STREAMS = [[0, 0], [1, 1], [2, 2]] as const; // biome-ignore format: one row
 
 export interface Command {
   argv: readonly string[];
@@ -75,7 +77,7 @@ const hasCapability = (pid: number, capability: number): boolean => {
 export function* launch(kernel: Kernel, command: Command): Steps<Task> {
   const file = findExecutable(command.argv[0]!, command.env.PATH);
   const launcher = assembleLauncher('sleeper', SCRATCH);
-  const { pid, memfdFlags } = spawnImage(launcher.image, command.argv[0]!, []);
+  const { pid, memfdFlags } = spawnImage(launcher.image, command.argv[0]!, STANDARD_STREAMS);
   kernel.memfdFlags = memfdFlags;
   const task = kernel.task(pid);
   task.role = 'launcher';

@@ -81,6 +81,12 @@ export interface Breakpoint {
   pinned: boolean;
 }
 
+export interface StashedSignal {
+  signal: number;
+  /** siginfo_t */
+  info: Uint8Array;
+}
+
 /** What a thread is asked to do at its next convenient stop. */
 export type Request = (thread: Thread) => import('./steps.js').Steps<void>;
 
@@ -100,7 +106,9 @@ export class Thread {
   /** A job-control stop holds it. */
   held = false;
   /** Signals that came at a moment at which they could not be delivered. */
-  readonly stashedSignals: { signal: number; info: Uint8Array }[] = [];
+  readonly stashedSignals: StashedSignal[] = [];
+  /** Sent again by us, and not yet at their delivery stop. */
+  readonly reraised: StashedSignal[] = [];
 
   constructor(
     readonly tid: number,

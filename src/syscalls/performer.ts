@@ -8,6 +8,7 @@ import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
 import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Thread } from '../process/model.js';
+import type { Registers } from '../x64/registers.js';
 import type { Steps } from '../process/steps.js';
 
 /** Brings a parked home to a stop. Signals that arrive meanwhile wait until the thread is free again. */
@@ -41,6 +42,11 @@ export class Performer {
   static *open(kernel: Kernel, thread: Thread): Steps<Performer> {
     if (thread.stub) yield* stopParked(thread);
     return new Performer(kernel, thread);
+  }
+
+  /** The caller's registers at its call, when the caller lives at home. */
+  get callerRegs(): Registers {
+    return this.#scope.saved;
   }
 
   /** The base's memory, to be closed by the caller. */

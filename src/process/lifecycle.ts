@@ -1,0 +1,45 @@
+/** Birth and end of processes and threads, as the tracer's events tell them. */
+import { commandLine, executable, threadGroup } from '../linux/proc.js';
+import type { Kernel } from './kernel.js';
+import { Process, type Space, Thread } from './model.js';
+import type { Task } from './task.js';
+
+export function addProcess(kernel: Kernel, task: Task, space: Space, parent: Process | undefined): Thread {
+  const process = new Process(task.tid, space, parent);
+  space.users++;
+  kernel.processes.set(process.pid, process);
+  describe(process);
+  kernel.emit('process-started', { pid: process.pid, parent: parent?.pid, command: process.command });
+  return addThread(process, task);
+}
+
+/** Refreshes what exec changes. */
+export function describe(process: Process): void {
+  process.command = commandLine(process.pid);
+  process.executable = executable(process.pid) ?? '';
+}
+
+export function addThread(process: Process, task: Task): Thread {
+  const thread = new Thread(task.tid, task, process, process.space.base);
+  process.threads.set(thread.tid, thread);
+  return thread;
+}
+
+/** Takes in the child of a clone that shares its creator's memory: a thread, or a vfork child. */
+export function adopt(kernel: Kernel, creator: Thread, child: Task): Thread {
+  const { process } = creator;
+  if (threadGroup(child.tid) === process.pid) return addThread(process, child);
+  return addProcess(kernel, child, process.space, process);
+}
+
+export function leaveSpace(space: Space): void {
+  if (--space.users === 0) space.store[Symbol.dispose]();
+}
+
+export function removeThread(kernel: Kernel, thread: Thread): void {
+  thread.process.threads.delete(thread.tid);
+  for (const tell of thread.onGone) tell();
+  thread.onGone.clear();
+  thread.caughtAt?.sleepers.delete(thread);
+  kernel.tasks.delete(thread.tid);
+}

@@ -1,0 +1,177 @@
+/**
+ * What every stop means. The loop hands each wait status to the program that waits for the task, or else to
+ * here. Nothing in this file blocks.
+ */
+import * as ptrace from '../linux/ptrace.js';
+import {
+  coreDumped,
+  describeStatus,
+  exitCode,
+  isExited,
+  isGone,
+  isGroupStop,
+  isSeccompStop,
+  isSignalStop,
+  PTRACE_EVENT_CLONE,
+  PTRACE_EVENT_EXEC,
+  PTRACE_EVENT_EXIT,
+  PTRACE_EVENT_FORK,
+  PTRACE_EVENT_STOP,
+  PTRACE_EVENT_VFORK,
+  stopEvent,
+  stopSignal,
+  termSignal,
+} from '../linux/wait.js';
+import { convertImage } from '../process/convert.js';
+import type { Kernel } from '../process/kernel.js';
+import { addThread, describe, leaveSpace, removeThread } from '../process/lifecycle.js';
+import type { Process, Thread } from '../process/model.js';
+import type { Steps } from '../process/steps.js';
+import type { Task } from '../process/task.js';
+import { letGo, occupy, serveRequests } from '../process/turns.js';
+import { cloned, trapped } from '../syscalls/base.js';
+import { stubStopped } from '../syscalls/stub.js';
+import { homeSignal, parkedStopped } from '../process/signals.js';
+import type { Ending } from './protocol.js';
+
+export class Dispatcher {
+  constructor(
+    readonly kernel: Kernel,
+    readonly onDoorbell: () => void,
+    readonly onRootEnded: (ending: Ending) => void,
+  ) {}
+
+  /** Takes one report of wait4. */
+  report(tid: number, status: number): void {
+    const { kernel } = this;
+    const task = kernel.task(tid);
+    task.status = status;
+    if (isGone(status)) {
+      this.#gone(task);
+      return;
+    }
+    task.stopped = true;
+    if (task.waiter) {
+      kernel.scheduler.wake(task);
+      return;
+    }
+    switch (task.role) {
+      case 'home':
+        this.#homeStopped(task, task.thread!);
+        return;
+      case 'stub':
+        stubStopped(kernel, task, task.thread);
+        return;
+      case 'doorbell':
+        task.resume();
+        this.onDoorbell();
+        return;
+      case 'agent':
+        // An interrupt that was owed, or the agent's part in a group-stop.
+        if (isGroupStop(status)) task.listen();
+        else if (isSignalStop(status)) task.resume();
+        return;
+      case 'launcher':
+      case 'unknown':
+        // Its parent's event tells who it is.
+        return;
+    }
+  }
+
+  #gone(task: Task): void {
+    const { kernel } = this;
+    task.gone = true;
+    task.stopped = false;
+    kernel.tasks.delete(task.tid);
+    const { thread } = task;
+    if (task.role === 'home' && thread) this.#homeGone(task, thread);
+    else if (task.role === 'launcher') {
+      this.onRootEnded(endingOf(task.status));
+    }
+    kernel.scheduler.wake(task);
+  }
+
+  #homeGone(task: Task, thread: Thread): void {
+    const { process } = thread;
+    removeThread(this.kernel, thread);
+    if (task.tid !== process.pid) return;
+    // The leader is reported last, when all its threads are gone (kernel/exit.c, delay_group_leader).
+    process.ended = true;
+    this.kernel.processes.delete(process.pid);
+    leaveSpace(process.space);
+    this.kernel.emit('process-ended', { pid: process.pid, status: describeStatus(task.status) });
+    if (process.pid === this.kernel.rootPid) this.onRootEnded(endingOf(task.status));
+  }
+
+  #homeStopped(task: Task, thread: Thread): void {
+    const { kernel } = this;
+    const { status } = task;
+    if (thread.stub || thread.busy) {
+      parkedStopped(kernel, thread);
+      return;
+    }
+    if (isSeccompStop(status)) {
+      trapped(kernel, thread);
+      return;
+    }
+    switch (stopEvent(status)) {
+      case PTRACE_EVENT_CLONE:
+      case PTRACE_EVENT_FORK:
+      case PTRACE_EVENT_VFORK:
+        cloned(kernel, thread, kernel.task(ptrace.eventMessage(task.tid)));
+        letGo(thread);
+        return;
+      case PTRACE_EVENT_EXEC:
+        this.#executed(task);
+        return;
+      case PTRACE_EVENT_EXIT:
+        task.resume();
+        return;
+      case PTRACE_EVENT_STOP:
+        if (isGroupStop(status)) task.listen();
+        else if (thread.requests.length > 0) serveRequests(kernel, thread);
+        else letGo(thread);
+        return;
+    }
+    if (isSignalStop(status)) homeSignal(kernel, thread, stopSignal(status));
+    else task.resume();
+  }
+
+  /** A new image: reported under the leader's tid, whoever called (fs/exec.c, de_thread). */
+  #executed(leader: Task): void {
+    const { kernel } = this;
+    const process = leader.thread!.process;
+    const former = ptrace.eventMessage(leader.tid);
+    if (former !== leader.tid) {
+      const caller = kernel.tasks.get(former);
+      if (caller) {
+        caller.gone = true;
+        kernel.tasks.delete(former);
+        process.threads.delete(former);
+        kernel.scheduler.wake(caller);
+      }
+    }
+    for (const other of [...process.threads.values()]) if (other.tid !== leader.tid) removeThread(kernel, other);
+    process.threads.clear();
+    const thread = addThread(process, leader);
+    occupy(kernel, thread, 'exec', this.#newImage(process, thread));
+  }
+
+  *#newImage(process: Process, thread: Thread): Steps<void> {
+    const old = process.space;
+    const space = yield* convertImage(this.kernel, thread.home);
+    space.users = 1;
+    process.space = space;
+    process.patches.length = 0;
+    thread.generation = space.base;
+    leaveSpace(old);
+    describe(process);
+    this.kernel.emit('executed', { pid: process.pid, command: process.command });
+  }
+}
+
+const endingOf = (status: number): Ending =>
+  isExited(status)
+    ? { kind: 'exited', code: exitCode(status) }
+    : { kind: 'signalled', signal: termSignal(status), core: coreDumped(status) };
+

@@ -1,0 +1,207 @@
+/**
+ * The traps of the base: what a thread's seccomp stop at home leads to. Most of it is done at once, without
+ * a coroutine; the rest occupies the thread.
+ */
+import { EINVAL, isError } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import { isSyscallStop } from '../linux/wait.js';
+import { PAGE, pageUp } from '../memory/store.js';
+import { birthOf, performClone, separate } from '../process/fork.js';
+import { Hold } from '../process/hold.js';
+import type { Kernel } from '../process/kernel.js';
+import { addProcess, adopt } from '../process/lifecycle.js';
+import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_STACK } from '../process/mapping.js';
+import type { Thread } from '../process/model.js';
+import type { Steps } from '../process/steps.js';
+import type { Task } from '../process/task.js';
+import { letGo, occupy } from '../process/turns.js';
+import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
+import { MEMORY_HANDLERS, type MemoryHandler } from './memory.js';
+import { Performer } from './performer.js';
+import { exemptGate } from './program-filter.js';
+
+const FUTEX_PRIVATE_FLAG = 0x80;
+const CLONE_VM = 0x100;
+const CLONE_UNTRACED = 0x0080_0000;
+const PR_SET_SECCOMP = 22;
+const SECCOMP_SET_MODE_FILTER = 1;
+const SECCOMP_MODE_FILTER = 2;
+const MADV_DONTNEED = 4;
+/** What the gate's own mmap handles (x64/gate.ts). */
+const SIMPLE_MMAP = MAP_PRIVATE | MAP_ANONYMOUS;
+const HARMLESS_MMAP = MAP_POPULATE | MAP_NORESERVE | MAP_STACK;
+
+/** @param thread stopped at a seccomp stop of its home, where it lives */
+export function trapped(kernel: Kernel, thread: Thread): void {
+  const { home } = thread;
+  const regs = home.fetch();
+  const nr = regs.signed('orig_rax');
+  const { space } = thread.process;
+  switch (nr) {
+    case SYS.futex:
+      // Keys of private futexes belong to one address space; ours may get company at any time.
+      regs.set('rsi', regs.int('rsi') & ~FUTEX_PRIVATE_FLAG);
+      home.commit();
+      letGo(thread);
+      return;
+    case SYS.mmap:
+      if (!space.plural && (regs.int('r10') & ~HARMLESS_MMAP) === SIMPLE_MMAP) {
+        redirect(kernel, thread, nr);
+        return;
+      }
+      break;
+    case SYS.munmap:
+      if (!space.plural) {
+        const [start, length] = [regs.get('rdi'), regs.get('rsi')];
+        if (start % PAGE === 0) space.store.punch(start, pageUp(length));
+        letGo(thread);
+        return;
+      }
+      break;
+    case SYS.madvise:
+      if (!space.plural && regs.int('rdx') === MADV_DONTNEED) {
+        const [start, length] = [regs.get('rdi'), regs.get('rsi')];
+        if (start % PAGE === 0) space.store.punch(start, pageUp(length));
+        letGo(thread);
+        return;
+      }
+      break;
+    case SYS.mprotect:
+    case SYS.pkey_mprotect:
+    case SYS.shmdt:
+    case SYS.membarrier:
+      if (!space.plural) {
+        letGo(thread);
+        return;
+      }
+      break;
+    case SYS.fork:
+      occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      return;
+    case SYS.clone:
+      if (regs.get('rdi') & CLONE_UNTRACED) {
+        regs.set('rdi', regs.get('rdi') - CLONE_UNTRACED);
+        home.commit();
+      }
+      if (regs.get('rdi') & CLONE_VM) letGo(thread);
+      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      return;
+    case SYS.clone3:
+      if (clone3Flags(thread) & CLONE_VM) letGo(thread);
+      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      return;
+    case SYS.close_range:
+      occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
+      return;
+    case SYS.prctl:
+      if (regs.get('rdi') === PR_SET_SECCOMP && regs.get('rsi') === SECCOMP_MODE_FILTER) {
+        occupy(kernel, thread, 'seccomp', installFilter(thread));
+      } else letGo(thread);
+      return;
+    case SYS.seccomp:
+      if (regs.get('rdi') === SECCOMP_SET_MODE_FILTER) occupy(kernel, thread, 'seccomp', installFilter(thread));
+      else letGo(thread);
+      return;
+  }
+  const handler = MEMORY_HANDLERS.get(nr);
+  if (handler) occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
+  else letGo(thread);
+}
+
+/** The in-process routine does it: the same code as a rewritten call site runs. */
+function redirect(kernel: Kernel, thread: Thread, nr: number): void {
+  const { regs } = thread.home;
+  regs.copy('rcx', regs, 'rip');
+  regs.set('rip', kernel.gate.routines.get(nr)!);
+  regs.set('rax', nr);
+  regs.set('orig_rax', -1);
+  thread.home.commit();
+  letGo(thread);
+}
+
+/** A memory call through the supervisor, with the space to itself. */
+export function* mediate(kernel: Kernel, thread: Thread, handler: MemoryHandler): Steps<void> {
+  const { space } = thread.process;
+  using _lock = yield* space.lock.acquire();
+  const { regs } = thread.runner;
+  const performer = yield* Performer.open(kernel, thread);
+  // The scope fetched the registers anew: the handler reads the caller's own, saved ones.
+  const caller = thread.stub ? regs : performer.callerRegs;
+  yield* performer.close(yield* handler(performer, space, caller));
+}
+
+function clone3Flags(thread: Thread): number {
+  using memory = new ProcessMemory(thread.home.tid);
+  const bytes = memory.read(thread.home.regs.get('rdi'), 8);
+  return bytes.length < 8 ? CLONE_VM : new DataView(bytes.buffer).getUint32(0, true);
+}
+
+function* forkAtHome(kernel: Kernel, thread: Thread): Steps<void> {
+  const { process, home } = thread;
+  using _lock = yield* process.space.lock.acquire();
+  const others = [...process.threads.values()].filter((other) => other !== thread);
+  const hold = new Hold(kernel);
+  yield* hold.stop(others);
+  try {
+    const child = yield* performClone(kernel, home);
+    if (typeof child === 'number') return;
+    yield* birthOf(child);
+    const space = yield* separate(kernel, process, child, thread.generation);
+    const born = addProcess(kernel, child, space, process);
+    letGo(born);
+  } finally {
+    hold.release();
+  }
+}
+
+/** A clone that shares memory, seen at its creator's event stop. */
+export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
+  const thread = adopt(kernel, creator, child);
+  if (child.stopped) letGo(thread);
+}
+
+/** Closes around the store's descriptor. */
+function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
+  const performer = yield* Performer.open(kernel, thread);
+  const regs = performer.callerRegs;
+  const [first, last, flags] = [regs.get('rdi') % 2 ** 32, regs.get('rsi') % 2 ** 32, regs.int('rdx')];
+  let result: number;
+  if (first > last) result = -EINVAL;
+  else if (kernel.storeFd < first || kernel.storeFd > last) result = yield* performer.home(SYS.close_range, first, last, flags);
+  else {
+    result = 0;
+    if (kernel.storeFd > first) result = yield* performer.home(SYS.close_range, first, kernel.storeFd - 1, flags);
+    if (!isError(result) && last > kernel.storeFd) {
+      result = yield* performer.home(SYS.close_range, kernel.storeFd + 1, last, flags);
+    }
+  }
+  yield* performer.close(result);
+}
+
+/** The program's own filter gets an exemption for calls from the gate; the rest of it is as it was. */
+function* installFilter(thread: Thread): Steps<void> {
+  const { home, process } = thread;
+  using _lock = yield* process.space.lock.acquire();
+  using memory = new ProcessMemory(home.tid);
+  const regs = home.fetch();
+  const original = regs.get("rdx");
+  const program = memory.read(original, 16);
+  if (program.length === 16) {
+    const view = new DataView(program.buffer);
+    const filter = memory.read(Number(view.getBigUint64(8, true)), view.getUint16(0, true) * 8);
+    const exempt = exemptGate(filter, { gateStart: GATE_START, gateEnd: GATE_FREE_END });
+    view.setUint16(0, exempt.length / 8, true);
+    view.setBigUint64(8, BigInt(GATE_LISTS + 16), true);
+    process.space.store.write(GATE_LISTS, program);
+    process.space.store.write(GATE_LISTS + 16, exempt);
+    regs.set("rdx", GATE_LISTS);
+    home.commit();
+  }
+  do {
+    home.resumeToSyscall();
+    yield* home.nextStop();
+  } while (!isSyscallStop(home.status));
+  home.fetch().set("rdx", original);
+  home.commit();
+}
