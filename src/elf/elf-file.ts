@@ -131,6 +131,11 @@ export class ElfFile {
     }
     const found = this.#relocationSections.get(section.index) ?? [];
     const relocations = found.flatMap((table) => this.relocationsIn(table));
+    if (
+      relocations.some(({ offset, addend }) => !Number.isSafeInteger(offset) || !Number.isSafeInteger(addend))
+    ) {
+      throw this.#bytes.bad(`a relocation of ${section.name} has an impossible offset or addend`);
+    }
     return relocations.sort((a, b) => a.offset - b.offset);
   }
 

@@ -12,7 +12,11 @@ export class AnonymousPieces {
   readonly #distances = new Map<InputSection, Map<number, number>>();
 
   /** The range of the section that starts where the relocation of `user` points to. */
-  pieceAt(section: InputSection, user: InputSection, relocation: ElfRelocation): { start: number; end: number } {
+  pieceAt(
+    section: InputSection,
+    user: InputSection,
+    relocation: ElfRelocation,
+  ): { start: number; end: number } {
     const start = this.#exactTarget(user, relocation);
     const next = this.#startsIn(section).find((candidate) => candidate > start);
     return { start, end: next ?? section.bytes.length };

@@ -115,6 +115,10 @@ export function readObject(bytes: Uint8Array, fileName: string): InputObject {
       'Give the .o files of the program, compiled with -ffunction-sections -fdata-sections.',
     );
   }
+  const problem = elf.sections.map(impossible).find(Boolean) ?? impossibleSymbol(elf);
+  if (problem !== undefined) {
+    throw new AtlasError('bad-input', `${fileName}: ${problem}`, 'Compile it again: the file is damaged.');
+  }
   const sourceFile = elf.symbols.find((symbol) => symbol.type === STT.FILE)?.name ?? fileName;
   const object: InputObject = { path: fileName, sourceFile, elf, sections: [] };
   const symbolsBySection = new Map<number, ElfSymbol[]>();
@@ -128,6 +132,27 @@ export function readObject(bytes: Uint8Array, fileName: string): InputObject {
     inputSection(object, header, symbolsBySection.get(header.index) ?? []),
   );
   return object;
+}
+
+/** Larger alignments than a page's are nothing that a compiler asks for in code or data of a function. */
+const MAXIMUM_ALIGNMENT = 4096;
+const MAXIMUM_SECTION_SIZE = 2 ** 30;
+
+/** What is wrong with a section that would become part of a process; undefined for a sound one. */
+export function impossible({ name, flags, alignment, size }: ElfSection): string | undefined {
+  if (!(flags & SHF.ALLOC)) return undefined;
+  const isPowerOfTwo = alignment <= MAXIMUM_ALIGNMENT && (alignment & (alignment - 1)) === 0;
+  if (!isPowerOfTwo) return `section ${name} has an impossible alignment`;
+  return size > MAXIMUM_SECTION_SIZE ? `section ${name} is too large` : undefined;
+}
+
+function impossibleSymbol(elf: ElfFile): string | undefined {
+  const symbol = elf.symbols.find((candidate) => {
+    const { value, size } = candidate;
+    const limit = isDefined(candidate) ? elf.sections[candidate.section]!.size : Number.MAX_SAFE_INTEGER;
+    return value > limit || size > Number.MAX_SAFE_INTEGER;
+  });
+  return symbol && `symbol ${symbol.name || symbol.index} has an impossible value or size`;
 }
 
 function standsForSomething(symbol: ElfSymbol): boolean {

@@ -1,6 +1,7 @@
 import { ET, type ElfFile, isDefined, isGlobal, readElf, SHF, SHT, STB, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { decodePatchNote, type PatchNote } from './note.js';
+import { impossible } from './input-program.js';
 import { relocationWidth } from './relocation-effects.js';
 
 /** A patch file that has been read and whose structure has been checked. */
@@ -12,8 +13,6 @@ export interface PatchObject {
   imports: ReadonlyMap<string, { object: string; name: string }>;
 }
 
-/** Larger alignments than a page's are nothing that a compiler asks for in code or data of a function. */
-const MAXIMUM_ALIGNMENT = 4096;
 const MAXIMUM_IMAGE_SIZE = 2 ** 30;
 
 /** Throws `bad-input` for anything that is not a sound patch. */
@@ -27,11 +26,9 @@ export function readPatch(bytes: Uint8Array, fileName: string): PatchObject {
   let imageSize = 0;
   for (const section of elf.sections) {
     if (!(section.flags & SHF.ALLOC)) continue;
-    const alignment = Math.max(1, section.alignment);
-    if (alignment > MAXIMUM_ALIGNMENT || (alignment & (alignment - 1)) !== 0) {
-      throw bad(`section ${section.name} has an impossible alignment`);
-    }
-    imageSize += section.size + alignment;
+    const problem = impossible(section);
+    if (problem !== undefined) throw bad(problem);
+    imageSize += section.size + section.alignment;
     const size = section.type === SHT.NOBITS ? 0 : section.size;
     for (const { offset, type } of elf.relocationsOf(section)) {
       if (offset + (relocationWidth(type) ?? 0) > size) {

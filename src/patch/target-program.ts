@@ -62,6 +62,9 @@ export class TargetResolver {
 
   /** `undefined` when nobody defines it. Throws nothing but what reading the executable throws. */
   find(name: string): TargetSymbol | undefined {
+    // Local dynamic offsets of the executable's own variables are rewritten to be relative to the thread
+    // pointer, so the base that they are added to is the thread pointer itself.
+    if (name === '_TLS_MODULE_BASE_') return { kind: 'tls', offset: 0 };
     const applied = this.target.applied?.symbols.get(name);
     if (applied !== undefined) return { kind: 'address', address: applied };
     const local = this.#patch.imports.get(name);

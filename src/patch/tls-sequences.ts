@@ -10,9 +10,8 @@ import { callsThroughGot } from './relocation-effects.js';
 
 const MOV_FS0_RAX = [0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0];
 
-/** What a rewritten sequence needs: how many relocations it used up, and where the offset was put. */
 export interface RewrittenTls {
-  /** Relocations to skip after this one: the call's. */
+  /** How many of the following relocations went with the call to __tls_get_addr. */
   skip: number;
 }
 
@@ -44,7 +43,7 @@ export function rewriteLocalDynamic(code: Buffer, field: number): RewrittenTls |
   return { skip: 1 };
 }
 
-/** `lea x@tlsdesc(%rip),%rax` becomes `mov $x@tpoff,%rax`; the call of the descriptor becomes a no-op. */
+/** `lea x@tlsdesc(%rip),%reg` becomes `mov $x@tpoff,%reg`; the call of the descriptor becomes a no-op. */
 export function rewriteDescriptor(
   code: Buffer,
   type: number,
@@ -56,8 +55,11 @@ export function rewriteDescriptor(
     code.set([0x66, 0x90], field);
     return { skip: 0 };
   }
-  if (field < 3 || !matches(code, field - 3, [0x48, 0x8d, 0x05])) return undefined;
-  code.set([0x48, 0xc7, 0xc0], field - 3);
+  if (field < 3 || code[field - 2] !== 0x8d) return undefined;
+  // REX.R and ModRM.reg name the register of `lea`; REX.B and ModRM.rm that of `mov`.
+  const [rex, modRm] = [code[field - 3]!, code[field - 1]!];
+  if ((rex & 0xfb) !== 0x48 || (modRm & 0xc7) !== 0x05) return undefined;
+  code.set([0x48 | ((rex >> 2) & 1), 0xc7, 0xc0 | ((modRm >> 3) & 7)], field - 3);
   code.writeInt32LE(threadOffset, field);
   return { skip: 0 };
 }

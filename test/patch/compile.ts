@@ -29,7 +29,7 @@ export class Workshop implements Disposable {
 
   link(name: string, objects: readonly string[], flags: readonly string[] = []): string {
     const output = this.path(name);
-    execFileSync('gcc', [...objects, '-o', output, ...flags, '-Wl,--build-id'], { stdio: 'pipe' });
+    execFileSync('gcc', [...objects, '-o', output, '-Wl,--build-id', ...flags], { stdio: 'pipe' });
     return output;
   }
 

@@ -10,6 +10,13 @@ export const HOST_PROGRAM = String.raw`
 #include <string.h>
 #include <sys/mman.h>
 
+#ifdef LINK_LIBRARY_FUNCTIONS
+/* A static program has only the library functions that something refers to. */
+#include <ctype.h>
+#include <errno.h>
+void *volatile linked[] = {(void *)abs, (void *)toupper, (void *)atoi, (void *)strlen, (void *)__errno_location};
+#endif
+
 extern const char __ehdr_start[];
 void report(void);
 

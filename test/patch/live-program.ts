@@ -36,7 +36,9 @@ export class LiveProgram implements Disposable {
 
   static async start(workshop: Workshop, path: string): Promise<LiveProgram> {
     const program = new LiveProgram(workshop, path);
-    const first = Math.min(...program.elf.segments.filter(({ type }) => type === PT.LOAD).map((s) => s.address));
+    const first = Math.min(
+      ...program.elf.segments.filter(({ type }) => type === PT.LOAD).map((s) => s.address),
+    );
     program.#loadBias = Number.parseInt(await program.#line(), 16) - first;
     return program;
   }
@@ -68,7 +70,10 @@ export class LiveProgram implements Disposable {
     const linked = linkPatch(plan, this.#freeAddress(plan));
     const hex = (content: Uint8Array) => Buffer.from(content).toString('hex');
     const script = [
-      ...linked.image.map(({ address, bytes: content, protection }) => `map ${address.toString(16)} ${protection} ${hex(content)}`),
+      ...linked.image.map(
+        ({ address, bytes: content, protection }) =>
+          `map ${address.toString(16)} ${protection} ${hex(content)}`,
+      ),
       ...linked.jumps.map(({ address, newBytes }) => `poke ${address.toString(16)} rx ${hex(newBytes)}`),
     ];
     await this.#ask(`load ${this.#workshop.write(`script${this.#scripts++}`, `${script.join('\n')}\n`)}`);
@@ -111,7 +116,12 @@ export class LiveProgram implements Disposable {
   /** The free range nearest to the program's own mappings. */
   #freeAddress({ size, placement }: PatchPlan): number {
     const maps = readFileSync(`/proc/${this.#child.pid}/maps`, 'utf8').trim().split('\n');
-    const ranges = maps.map((line) => /^(\w+)-(\w+)/.exec(line)!.slice(1).map((hex) => Number.parseInt(hex, 16)));
+    const ranges = maps.map((line) =>
+      /^(\w+)-(\w+)/
+        .exec(line)!
+        .slice(1)
+        .map((hex) => Number.parseInt(hex, 16)),
+    );
     for (const [, end] of ranges) {
       const start = end! + 0x100000;
       const isFree = ranges.every(([from, to]) => to! <= start || from! >= start + size);

@@ -33,7 +33,8 @@ NOINLINE int thread_value(void) { shared_thread++; return per_thread++ + shared_
 NOINLINE const char *text(int i) { return i ? "one" : "zero"; }
 int (*pointer)(int) = pick;
 NOINLINE int same_pointer(void) { return pointer == pick; }
-NOINLINE int risky(int x) { if (__builtin_expect(x > 50, 0)) { total += 1000; return abs(x); } return x + 1; }
+static __attribute__((noinline, cold)) void unusual(int x) { total += x; }
+NOINLINE int risky(int x) { if (__builtin_expect(x > 50, 0)) { unusual(500); unusual(500); return abs(x); } return x + 1; }
 void report(void) {
   for (int i = -1; i < 7; i++) printf("%d,", pick(i));
   printf("%.2f %d %s %s %d %d %d %d %d %s", scale(3), thread_value(), text(0), text(1), other(1), same_pointer(),
@@ -63,7 +64,8 @@ NOINLINE int thread_value(void) { shared_thread += 2; errno = 0; return per_thre
 NOINLINE const char *text(int i) { return i ? "uno" : pairs[total & 1].name; }
 int (*pointer)(int) = pick;
 NOINLINE int same_pointer(void) { int (*volatile mine)(int) = pick; return pointer == mine ? 2 : 3; }
-NOINLINE int risky(int x) { if (__builtin_expect(x > 50, 0)) { total += 2000; return abs(x) + 1; } return x + 2; }
+static __attribute__((noinline, cold)) void unusual(int x) { total += x; }
+NOINLINE int risky(int x) { if (__builtin_expect(x > 50, 0)) { unusual(1500); unusual(500); return abs(x) + 1; } return x + 2; }
 void report(void) {
   for (int i = -1; i < 7; i++) printf("%d,", pick(i));
   printf("%.2f %d %s %s %d %d %d %d %d %s", scale(3), thread_value(), text(0), text(1), other(1), same_pointer(),
@@ -91,8 +93,10 @@ for (const level of ['-O0', '-O2', '-Os', '-O3']) {
 BUILDS.push(['-O2 -fPIC', ['-O2', '-fPIC'], ['-pie']]);
 BUILDS.push(['-O2 -fPIC -fno-plt', ['-O2', '-fPIC', '-fno-plt'], ['-pie']]);
 BUILDS.push(['-O2 -fPIC, TLS descriptors', ['-O2', '-fPIC', '-mtls-dialect=gnu2'], ['-pie']]);
+BUILDS.push(['-O2 -fPIC, local dynamic TLS', ['-O2', '-fPIC', '-ftls-model=local-dynamic'], ['-pie']]);
+BUILDS.push(['-O2 -fPIC, initial exec TLS', ['-O2', '-fPIC', '-ftls-model=initial-exec'], ['-pie']]);
 BUILDS.push(['-O2 with endbr64 entries', ['-O2', '-fcf-protection=full'], ['-pie']]);
-BUILDS.push(['-O2 static', ['-O2', '-fno-pie'], ['-static']]);
+BUILDS.push(['-O2 static', ['-O2', '-fno-pie', '-DLINK_LIBRARY_FUNCTIONS'], ['-static']]);
 BUILDS.push(['-O1 with debug info, bound at start', ['-O1', '-g', '-fPIE'], ['-pie', '-Wl,-z,now']]);
 
 describe('patched code runs', () => {
