@@ -123,6 +123,8 @@ function streamEvents(c: Context, events: EventLog): Response {
 export interface ControlServer {
   readonly name: string;
   readonly socket: string;
+  /** Nobody finds the run any more; what is connected stays so. */
+  removeName(): void;
   /** Stops answering, ends open connections, and removes the socket's name. */
   close(): Promise<void>;
 }
@@ -143,7 +145,12 @@ export async function serveRun(run: Run, directory: string, names: Iterable<stri
       published = await publishSocket(server, directory, name);
       if (!published) continue;
       run.info.name = name;
-      return { name, socket: published.path, close: () => close(server, published!) };
+      return {
+        name,
+        socket: published.path,
+        removeName: published.remove,
+        close: () => close(server, published!),
+      };
     }
   } catch (error) {
     server.close();

@@ -1,0 +1,188 @@
+/**
+ * The process that the user's shell waits for. It starts the supervisor as a process of its own, because a
+ * shell expects a command that daemonises to return, while the supervisor must outlive the daemons.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import type { Socket } from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defaultRunName, uniqueNames } from '../../api/run-name.js';
+import { openRuntimeDirectory } from '../../api/runtime-directory.js';
+import { AtlasError } from '../../errors/atlas-error.js';
+import type { Ending } from '../../supervisor/protocol.js';
+import { findExecutable } from '../../process/launch.js';
+import { requireUsableMachine } from '../doctor/machine.js';
+import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
+import { freeDescriptor, inheritedDescriptors, letGoOf, parentOpenFileLimit } from './native-attributes.js';
+import { FORWARDED } from './signal-forwarder.js';
+
+export interface RunRequest {
+  argv: string[];
+  name: string | undefined;
+  detach: boolean;
+  log: string | undefined;
+  events: string | undefined;
+}
+
+export interface Started {
+  name: string;
+  pid: number;
+  socket: string;
+  log: string | undefined;
+}
+
+/** A run that could not begin; `exitCode` is what a shell would say, when it is about the command. */
+export class LaunchError extends AtlasError {
+  readonly exitCode: number | undefined;
+
+  constructor({ error, exitCode }: LaunchFailure) {
+    super(error.kind, error.message, error.advice);
+    this.exitCode = exitCode;
+  }
+}
+
+/** Higher than what shells give to the commands that they start. */
+const LOWEST_CHANNEL = 100;
+
+/** Runs a program in the foreground until its root process has ended. */
+export async function runInForeground(request: RunRequest): Promise<Ending> {
+  const supervisor = new Supervisor(request);
+  for (const signal of FORWARDED) process.on(signal, () => supervisor.signal(signal));
+  return supervisor.ended;
+}
+
+/** Starts a program in a session of its own, and returns as soon as it runs. */
+export async function runDetached(request: RunRequest): Promise<Started> {
+  return new Supervisor(request).started;
+}
+
+class Supervisor {
+  readonly #channel: Channel<ToSupervisor, ToFront>;
+  readonly #child: ChildProcess;
+  readonly #log: string | undefined;
+  readonly #started = new Deferred<Started>();
+  readonly #ended = new Deferred<Ending>();
+
+  constructor(request: RunRequest) {
+    requireUsableMachine();
+    findExecutable(request.argv[0]!, process.env.PATH);
+    const directory = openRuntimeDirectory();
+    const base = request.name ?? defaultRunName(request.argv[0]!);
+    const descriptors = inheritedDescriptors();
+    const channel = freeDescriptor(LOWEST_CHANNEL);
+    const log = request.detach ? openLog(request.log ?? path.join(directory, `${base}.log`)) : undefined;
+    this.#log = log?.file;
+    this.#child = spawn(process.execPath, [...process.execArgv, entry(), String(channel)], {
+      detached: request.detach,
+      stdio: standardStreams(channel, descriptors, log?.descriptor),
+    });
+    if (log) fs.closeSync(log.descriptor);
+    this.#channel = new Channel<ToSupervisor, ToFront>(this.#child.stdio[channel] as Socket, {
+      received: (message) => this.#received(message),
+      closed: () => void this.#closed(),
+    });
+    const orders: Orders = {
+      argv: request.argv,
+      names: request.name === undefined ? [...uniqueNames(base)] : [request.name],
+      directory,
+      detach: request.detach,
+      events: request.events === undefined ? undefined : path.resolve(request.events),
+      descriptors,
+      openFiles: parentOpenFileLimit(),
+    };
+    void this.#channel.send({ kind: 'orders', orders });
+    // From here on they are the program's; its readers and writers must not wait for us.
+    for (const descriptor of descriptors) fs.closeSync(descriptor);
+    // A failure of both kinds of waiting is told once.
+    this.#started.promise.catch(() => {});
+    this.#ended.promise.catch(() => {});
+  }
+
+  get started(): Promise<Started> {
+    return this.#started.promise;
+  }
+
+  get ended(): Promise<Ending> {
+    return this.#ended.promise;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    void this.#channel.send({ kind: 'signal', signal });
+  }
+
+  #received(message: ToFront): void {
+    switch (message.kind) {
+      case 'started': {
+        const { name, pid, socket } = message;
+        if (this.#log === undefined) letGoOf(0, 1);
+        this.#started.resolve({ name, pid, socket, log: this.#log });
+        break;
+      }
+      case 'failed':
+        this.#fail(new LaunchError(message.failure));
+        break;
+      case 'ended':
+        this.#ended.resolve(message.ending);
+        break;
+    }
+  }
+
+  async #closed(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      await new Promise((resolve) => this.#child.once('exit', resolve));
+    }
+    const { exitCode, signalCode } = this.#child;
+    this.#fail(
+      new AtlasError(
+        'internal',
+        `The supervisor ended unexpectedly (${signalCode ?? `exit ${exitCode}`}), and the program with it.`,
+        this.#log === undefined ? '' : `See ${this.#log}.`,
+      ),
+    );
+  }
+
+  #fail(error: AtlasError): void {
+    this.#started.reject(error);
+    this.#ended.reject(error);
+  }
+}
+
+class Deferred<T> {
+  resolve!: (value: T) => void;
+  reject!: (error: Error) => void;
+  readonly promise = new Promise<T>((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+}
+
+const entry = (): string => fileURLToPath(new URL('./supervisor.js', import.meta.url));
+
+type Streams = ('inherit' | 'ignore' | 'pipe' | number)[];
+
+/** Index = descriptor of the supervisor; "ignore" leaves a descriptor above 2 as it is. */
+function standardStreams(channel: number, descriptors: readonly number[], log: number | undefined): Streams {
+  const streams: Streams = Array.from({ length: channel + 1 }, (): Streams[number] => 'ignore');
+  for (const descriptor of descriptors) if (descriptor < channel) streams[descriptor] = descriptor;
+  for (const descriptor of [0, 1, 2]) streams[descriptor] = 'inherit';
+  if (log !== undefined) [streams[0], streams[1], streams[2]] = ['ignore', log, log];
+  streams[channel] = 'pipe';
+  return streams;
+}
+
+function openLog(file: string): { file: string; descriptor: number } {
+  const absolute = path.resolve(file);
+  try {
+    return { file: absolute, descriptor: fs.openSync(absolute, 'a', 0o600) };
+  } catch (error) {
+    throw new AtlasError(
+      'bad-usage',
+      `The log cannot be written: ${(error as Error).message}`,
+      'Name another --log.',
+      {
+        cause: error,
+      },
+    );
+  }
+}

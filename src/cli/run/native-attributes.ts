@@ -1,0 +1,115 @@
+/**
+ * Attributes that a program gets from its parent, and that Node.js changes in the two processes between the
+ * user's shell and the program. They are put back, so that the program starts as it would natively.
+ */
+import fs from 'node:fs';
+import { c } from '../../linux/ffi.js';
+import { getLimit, RLIMIT_NOFILE, setLimit } from '../../linux/rlimit.js';
+import { SYS } from '../../linux/syscall-numbers.js';
+
+/** fcntl(2), asm-generic/fcntl.h */
+const F_SETFD = 2;
+const F_DUPFD_CLOEXEC = 1030;
+const FD_CLOEXEC = 1;
+const O_CLOEXEC = 0o2000000;
+
+const SELF = 0;
+
+interface Descriptor {
+  number: number;
+  /** Where the link in /proc/self/fd points. */
+  target: string;
+  closeOnExec: boolean;
+}
+
+function openDescriptors(): Descriptor[] {
+  return fs.readdirSync('/proc/self/fd').flatMap((name) => {
+    try {
+      const info = fs.readFileSync(`/proc/self/fdinfo/${name}`, 'utf8');
+      const flags = Number.parseInt(/^flags:\s*([0-7]+)$/m.exec(info)![1]!, 8);
+      const target = fs.readlinkSync(`/proc/self/fd/${name}`);
+      return [{ number: Number(name), target, closeOnExec: (flags & O_CLOEXEC) !== 0 }];
+    } catch {
+      // The descriptor that listed the directory is closed by now.
+      return [];
+    }
+  });
+}
+
+/**
+ * The descriptors above 2 that this process got from its parent, to be asked before it opens anything itself.
+ * Node.js marks them close-on-exec when it starts (libuv's uv_disable_stdio_inheritance), like its own; those
+ * are only event files, pipes with both ends here, and /dev/null.
+ */
+export function inheritedDescriptors(): number[] {
+  const open = openDescriptors().filter(({ number }) => number > 2);
+  const ends = new Map<string, number>();
+  for (const { target } of open) ends.set(target, (ends.get(target) ?? 0) + 1);
+  return open
+    .filter(({ target, closeOnExec }) => {
+      if (!closeOnExec) return true;
+      if (target.startsWith('anon_inode:') || target === '/dev/null') return false;
+      return !target.startsWith('pipe:') || ends.get(target) === 1;
+    })
+    .map(({ number }) => number);
+}
+
+/** The first number from `lowest` that is not open. */
+export function freeDescriptor(lowest: number): number {
+  const used = new Set(openDescriptors().map(({ number }) => number));
+  let candidate = lowest;
+  while (used.has(candidate)) candidate++;
+  return candidate;
+}
+
+export function setCloseOnExec(descriptor: number, closeOnExec: boolean): void {
+  c.syscall3(SYS.fcntl, descriptor, F_SETFD, closeOnExec ? FD_CLOEXEC : 0);
+}
+
+/** A copy that the program does not inherit. */
+export function privateCopy(descriptor: number): number {
+  return Number(c.syscall3(SYS.fcntl, descriptor, F_DUPFD_CLOEXEC, 3));
+}
+
+/**
+ * Points `descriptors` at /dev/null. As long as we hold a pipe that the program closed, its reader waits for
+ * the end in vain; and of a terminal, Node.js would restore the modes that the program may have changed.
+ */
+export function letGoOf(...descriptors: number[]): void {
+  const nothing = fs.openSync('/dev/null', 'r+');
+  for (const descriptor of descriptors) c.syscall3(SYS.dup3, nothing, descriptor, O_CLOEXEC);
+  fs.closeSync(nothing);
+}
+
+/**
+ * The soft limit of open files that our parent has, which it gave to us: Node.js raises it to the hard one as
+ * it starts, and nothing else tells what it was. `undefined` when the hard limits show that this cannot be.
+ */
+export function parentOpenFileLimit(): number | undefined {
+  const [, soft, hard] =
+    /^Max open files\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${process.ppid}/limits`, 'utf8')) ?? [];
+  if (soft === undefined || BigInt(hard!) !== getLimit(SELF, RLIMIT_NOFILE).hard) return undefined;
+  return Number(soft);
+}
+
+/** Runs `action` with that soft limit of open files, for children to inherit. */
+export async function withOpenFileLimit<T>(soft: number | undefined, action: () => Promise<T>): Promise<T> {
+  const raised = getLimit(SELF, RLIMIT_NOFILE);
+  const needed = Math.max(...openDescriptors().map(({ number }) => number)) + 32;
+  if (soft === undefined || soft < needed) return action();
+  setLimit(SELF, RLIMIT_NOFILE, { soft: BigInt(soft), hard: raised.hard });
+  try {
+    return await action();
+  } finally {
+    setLimit(SELF, RLIMIT_NOFILE, raised);
+  }
+}
+
+/**
+ * Ends this process at once. `process.exit` would wait for a thread that is blocked in wait4(2), and give a
+ * terminal the modes back that it had when we started.
+ */
+export function exitNow(status: number): never {
+  c.syscall3(SYS.exit_group, status, 0, 0);
+  throw new Error('exit_group returned');
+}

@@ -1,0 +1,132 @@
+/**
+ * The supervisor process of one run: `node supervisor.js DESCRIPTOR`, started by the front process (front.ts)
+ * which sends its orders over that descriptor. It lives as long as the process tree that it supervises.
+ */
+import fs from 'node:fs';
+import { Writable } from 'node:stream';
+import { EventLog } from '../../api/event-log.js';
+import { type ControlServer, type Run, serveRun } from '../../api/server.js';
+import { AtlasError } from '../../errors/atlas-error.js';
+import type { TracerHandle } from '../../supervisor/protocol.js';
+import { startTracer } from '../../supervisor/tracer.js';
+import { writeAll } from '../output/streams.js';
+import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
+import { exitNow, letGoOf, privateCopy, setCloseOnExec, withOpenFileLimit } from './native-attributes.js';
+import { SignalForwarder } from './signal-forwarder.js';
+
+/** Descriptors 0 to 2 are the program's; what we have to say goes to a copy, prefixed. */
+let diagnostics: number | undefined = privateCopy(2);
+const diagnose = (text: string): void => {
+  if (diagnostics !== undefined) writeAll(diagnostics, text.trimEnd().replace(/^/gm, 'atlas: ').concat('\n'));
+};
+
+// A worker thread's standard streams are piped to process.stdout and process.stderr, and opening those makes
+// the program's own pipes non-blocking.
+for (const stream of ['stdout', 'stderr'] as const) {
+  const value = new Writable({
+    write: (chunk, _encoding, done) => {
+      diagnose(String(chunk));
+      done();
+    },
+  });
+  Object.defineProperty(process, stream, { value, configurable: true });
+}
+
+let server: ControlServer | undefined;
+let channel: Channel<ToFront, ToSupervisor>;
+
+function end(status: number): never {
+  server?.removeName();
+  return exitNow(status);
+}
+
+process.on('uncaughtException', async (error) => {
+  diagnose(`the supervisor failed: ${error.stack ?? error.message}`);
+  await fail(error);
+});
+
+/** Reports why the run cannot begin or go on. Ending ends the process tree: PTRACE_O_EXITKILL. */
+async function fail(error: unknown): Promise<never> {
+  const { kind, message, advice } = AtlasError.from(error);
+  const { exitCode } = error as Partial<LaunchFailure>;
+  await channel.send({ kind: 'failed', failure: { error: { kind, message, advice }, exitCode } });
+  return end(1);
+}
+
+async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<void> {
+  const events = new EventLog();
+  const run: Run = {
+    info: {
+      name: '',
+      pid: 0,
+      supervisorPid: process.pid,
+      command: orders.argv,
+      startedAt: new Date().toISOString(),
+    },
+    tracer: undefined,
+    events,
+  };
+  server = await serveRun(run, orders.directory, orders.names);
+  process.title = `atlas ${server.name}`;
+  const tracer = await launch(orders, server.name);
+  recordEvents(tracer, events, orders.events);
+  run.info.pid = tracer.pid;
+  run.tracer = tracer;
+  forwarder.deliverTo(tracer);
+  await channel.send({ kind: 'started', name: server.name, pid: tracer.pid, socket: server.socket });
+
+  const ending = await tracer.rootEnded;
+  state = 'root-ended';
+  await channel.send({ kind: 'ended', ending });
+  // What lives on now are daemons: the terminal and the pipes belong to others again.
+  if (!orders.detach) {
+    fs.closeSync(diagnostics!);
+    diagnostics = undefined;
+    letGoOf(2);
+  }
+  await tracer.treeEnded;
+  await server.close();
+  end(0);
+}
+
+async function launch(orders: Orders, name: string): Promise<TracerHandle> {
+  const given = [0, 1, 2, ...orders.descriptors];
+  for (const descriptor of given) setCloseOnExec(descriptor, false);
+  const tracer = await withOpenFileLimit(orders.openFiles, () =>
+    startTracer({ argv: orders.argv, env: process.env as Record<string, string>, name }),
+  );
+  for (const descriptor of orders.descriptors) fs.closeSync(descriptor);
+  letGoOf(0, 1);
+  return tracer;
+}
+
+function recordEvents(tracer: TracerHandle, events: EventLog, file: string | undefined): void {
+  const descriptor = file === undefined ? undefined : fs.openSync(file, 'a', 0o600);
+  tracer.onEvent((event) => {
+    events.append(event);
+    if (descriptor !== undefined) fs.writeSync(descriptor, `${JSON.stringify(event)}\n`);
+  });
+}
+
+let state: 'waiting' | 'running' | 'root-ended' = 'waiting';
+let detached = false;
+
+function main(descriptor: number): void {
+  setCloseOnExec(descriptor, true);
+  const forwarder = new SignalForwarder();
+  channel = Channel.on<ToFront, ToSupervisor>(descriptor, {
+    received: (message) => {
+      if (message.kind === 'signal') return forwarder.receivedByFront(message.signal);
+      state = 'running';
+      detached = message.orders.detach;
+      if (!detached) forwarder.expectFront();
+      supervise(message.orders, forwarder).catch(fail);
+    },
+    closed: () => {
+      // Killing a foreground job ends it. A front that ended in order has no more to do with us.
+      if (state === 'waiting' || (state === 'running' && !detached)) end(1);
+    },
+  });
+}
+
+main(Number(process.argv[2]));
