@@ -63,7 +63,12 @@ export class BenchContext {
   }
 
   async supervise(command: string[], port: number): Promise<SupervisedServer> {
-    const server = await SupervisedServer.start(`bench-${process.pid}-${++this.#names}`, command, port);
+    const server = await SupervisedServer.start(
+      `bench-${process.pid}-${++this.#names}`,
+      command,
+      port,
+      this.folder,
+    );
     this.cleanup.add(() => server.stop());
     return server;
   }

@@ -20,15 +20,19 @@ export function run(argv: string[], options: CommandOptions = {}): Promise<Comma
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: options.timeoutMilliseconds ?? 600_000,
-      killSignal: 'SIGKILL',
     });
+    // Not spawn's own `timeout`: its timer keeps the event loop alive when the command could not be started.
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMilliseconds ?? 600_000);
     const stdout: string[] = [];
     const stderr: string[] = [];
     child.stdout.setEncoding('utf8').on('data', (text: string) => stdout.push(text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => stderr.push(text));
-    child.on('error', (error) => resolve({ code: 127, stdout: '', stderr: error.message }));
+    child.on('error', (error) => {
+      clearTimeout(timer);
+      resolve({ code: 127, stdout: '', stderr: error.message });
+    });
     child.on('close', (code, signal) => {
+      clearTimeout(timer);
       if (signal !== null) stderr.push(`ended by ${signal}\n`);
       resolve({ code: code ?? 128, stdout: stdout.join(''), stderr: stderr.join('') });
     });

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AppliedPatch, PatchStrategy, ThreadInfo } from '../../src/api/client.js';
 import type { Target } from '../build/target.js';
@@ -76,7 +76,7 @@ export async function rollOut(
 ): Promise<RolloutOutcome> {
   const port = await freePort();
   const name = `${plan.target.name}-${plan.strategy}-${process.pid}`;
-  const server = await SupervisedServer.start(name, plan.target.serve(port), port);
+  const server = await SupervisedServer.start(name, plan.target.serve(port), port, dirname(plan.patchFile));
   onServer?.(server);
   try {
     const seconds = (WARM_UP_MILLISECONDS + plan.millisecondsBefore + plan.millisecondsAfter) / 1000 + 40;

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,9 +13,15 @@ export function atlasCommand(...parameters: string[]): string[] {
   return [process.execPath, join(repositoryRoot(), 'bin/atlas.js'), ...parameters];
 }
 
+/** What follows `--` is not for us. */
+function withJson(parameters: string[]): string[] {
+  const end = parameters.indexOf('--');
+  return end < 0 ? [...parameters, '--json'] : parameters.toSpliced(end, 0, '--json');
+}
+
 /** Runs an `atlas` command with `--json` and answers its document; its own words when it fails. */
 export async function atlas<T>(...parameters: string[]): Promise<T> {
-  const result = await run(atlasCommand(...parameters, '--json'), { timeoutMilliseconds: 120_000 });
+  const result = await run(atlasCommand(...withJson(parameters)), { timeoutMilliseconds: 120_000 });
   if (result.code !== 0)
     throw new AtlasError(
       'internal',
@@ -69,14 +76,22 @@ export class SupervisedServer {
     readonly client: AtlasClient,
   ) {}
 
-  static async start(name: string, command: string[], port: number): Promise<SupervisedServer> {
-    await atlas('run', '--detach', '--name', name, '--', ...command);
+  /** The server's own output goes into a file of `folder`. */
+  static async start(
+    name: string,
+    command: string[],
+    port: number,
+    folder: string,
+  ): Promise<SupervisedServer> {
+    const log = join(folder, `${name}.log`);
+    await atlas('run', '--detach', '--name', name, '--log', log, '--', ...command);
     const server = new SupervisedServer(name, await AtlasClient.connect(name));
     try {
       await untilListening(port, () => !isAlive(server.client.info.supervisorPid), name);
     } catch (error) {
-      await server.stop();
-      throw error;
+      await server.stop().catch(() => {});
+      const said = await readFile(log, 'utf8').catch(() => '');
+      throw new AtlasError('internal', `${(error as Error).message}\n${said.trim()}`, '', { cause: error });
     }
     return server;
   }
