@@ -1,5 +1,5 @@
 export * from './constants.js';
-export { alignUp } from './elf-bytes.js';
+export { alignUp, ElfBytes } from './elf-bytes.js';
 export { ElfFile, type ElfRelocation, type ElfSection, type ElfSegment, readElf } from './elf-file.js';
 export { type ElfNote, encodeNote } from './notes.js';
 export {

@@ -139,6 +139,10 @@ function makeNote(
   for (const symbol of diff.removed) {
     verdicts.push({ symbol, verdict: 'removed', reason: 'stays in the running program, unused' });
   }
+  for (const symbol of diff.untypedObjects) {
+    const reason = 'no debug information (-g) in both builds: changed layouts of types would go unnoticed';
+    verdicts.push({ symbol, verdict: 'warning', reason });
+  }
   const buildId = target?.buildId;
   return {
     format: FORMAT_VERSION,

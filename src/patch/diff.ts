@@ -2,6 +2,7 @@ import { isGlobal, STT } from '../elf/index.js';
 import { Comparison, sameLayout } from './compare.js';
 import { correlate } from './correlate.js';
 import { type InputProgram, type InputSection, isDiscarded, qualifiedName } from './input-program.js';
+import { changedLayouts, readTypeLayouts } from './type-layouts.js';
 
 /** A function with the parts that the compiler split off it (`f.cold`): entry first. */
 export type FunctionParts = [InputSection, ...InputSection[]];
@@ -18,6 +19,8 @@ export interface ProgramDiff {
   /** Qualified names of what the new build has no more. */
   removed: string[];
   pairs: ReadonlyMap<InputSection, InputSection>;
+  /** Object files whose types could not be compared, for want of debug information. */
+  untypedObjects: string[];
   /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
   reasons: string[];
 }
@@ -35,6 +38,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     addedData: [],
     removed: removed.map(nameOf),
     pairs,
+    untypedObjects: [],
     reasons: [...ambiguous],
   };
   diffFunctions(old, fresh, comparison, diff);
@@ -51,7 +55,25 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     }
   }
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
+  diffTypes(old, diff);
   return diff;
+}
+
+/** Compares the layouts of types in the files whose code changes: objects of the old layout are alive. */
+function diffTypes(old: InputProgram, diff: ProgramDiff): void {
+  const touched = [...diff.replaced.map((change) => change.new[0]), ...diff.addedFunctions];
+  for (const object of new Set(touched.map((section) => section.object))) {
+    const oldObject = old.objects.get(object.path);
+    if (oldObject === undefined) continue;
+    const oldLayouts = readTypeLayouts(oldObject.elf);
+    const layouts = readTypeLayouts(object.elf);
+    if (oldLayouts === undefined || layouts === undefined) {
+      diff.untypedObjects.push(object.path);
+      continue;
+    }
+    const changed = changedLayouts(oldLayouts, layouts);
+    diff.reasons.push(...changed.map((type) => `${type} in ${object.path}: its layout changed`));
+  }
 }
 
 export function nameOf(section: InputSection): string {

@@ -193,6 +193,66 @@ describe('what is refused', () => {
     test(what, () => assert.throws(() => build(first, second), failure('refused', reason)));
   }
 
+  describe('a changed layout of a type, when there is debug information', () => {
+    const user = (members: string, body = 'p->b + 1') =>
+      `typedef struct { int x; } inner; enum e { A }; struct pair { ${members} };
+       int f(struct pair *p) { return ${body}; }`;
+    const plain = 'int a; int b; inner i; char t[4]; unsigned u : 3;';
+    const changes: [what: string, members: string][] = [
+      ['a member added', `long extra; ${plain}`],
+      ['a member added at the end', `${plain} int z;`],
+      ['members exchanged', 'int b; int a; inner i; char t[4]; unsigned u : 3;'],
+      ['a member of another type', plain.replace('int a', 'float a')],
+      ['a longer array', plain.replace('t[4]', 't[3]')],
+      ['a wider bit-field', plain.replace('u : 3', 'u : 4')],
+      ['an unnamed union within', plain.replace('int a;', 'union { int a; short c; };')],
+    ];
+    for (const [what, members] of changes) {
+      for (const flags of [
+        ['-O2', '-g'],
+        ['-O2', '-gdwarf-4'],
+      ]) {
+        test(`${what} (${flags[1]})`, () => {
+          const second = user(members, 'p->b + 2');
+          assert.throws(
+            () => build(user(plain), second, flags),
+            failure('refused', /struct pair in subject\.c: its layout changed/),
+          );
+        });
+      }
+    }
+    test('an inner type by its own name', () => {
+      const second = user(plain, 'p->b + 2').replace('{ int x; }', '{ unsigned x; }');
+      assert.throws(() => build(user(plain), second, ['-g']), failure('refused', /type inner in subject/));
+    });
+    test('C++ classes, with their namespaces and bases', () => {
+      const first = `namespace n { struct base { int b; }; class c : base { static int s; public: int v; int f(); }; }
+        int n::c::f() { return v + 1; }`;
+      const flags = ['-O2', '-g', '-xc++'];
+      const second = first.replace('v + 1', 'v + 2');
+      assert.deepEqual(replacedNames(first, second, flags), ['_ZN1n1c1fEv']);
+      const moved = second.replace('public:', 'public: short w;');
+      assert.throws(() => build(first, moved, flags), failure('refused', /struct n::c in/));
+    });
+    test('not a type that stays, is new, or is local to a function', () => {
+      const local = (type: string) => `({ struct temporary { ${type} v; } t = {p->b}; (int)t.v + 2; })`;
+      const first = user(plain, local('int'));
+      const second = `struct fresh { long l; }; ${user(plain, local('double'))} int g(struct fresh *q) { return q->l; }`;
+      const { report } = build(first, second, ['-O2', '-g']);
+      assert.deepEqual(
+        report.verdicts.filter(({ verdict }) => verdict === 'warning'),
+        [],
+      );
+    });
+    test('without it, the patch carries a warning', () => {
+      const { report } = build(user(plain), user(plain, 'p->b + 2'));
+      assert.match(
+        report.verdicts.find(({ verdict }) => verdict === 'warning')!.reason,
+        /no debug information/,
+      );
+    });
+  });
+
   test('everything at once, each by name', () => {
     assert.throws(
       () => build('int a = 1; int b[2]; void f(void) {}', 'int a = 2; int b[3]; void f(void) { b[0]++; }'),
