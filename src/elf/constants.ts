@@ -43,6 +43,5 @@ export const STB = { LOCAL: 0, GLOBAL: 1, WEAK: 2, GNU_UNIQUE: 10 } as const;
 export const STT = { NOTYPE: 0, OBJECT: 1, FUNC: 2, SECTION: 3, FILE: 4, TLS: 6, GNU_IFUNC: 10 } as const;
 
 export const PT = { LOAD: 1, NOTE: 4, TLS: 7 } as const;
-export const PF = { X: 1, W: 2, R: 4 } as const;
 
 export const NT_GNU_BUILD_ID = 3;

@@ -16,7 +16,7 @@ import { nameOf, type ProgramDiff } from './diff.js';
 import { type InputObject, type InputProgram, type InputSection, qualifiedName } from './input-program.js';
 import { encodePatchNote, NOTE_SECTION, type PatchNote } from './note.js';
 import { type Reference, referenceOf } from './references.js';
-import { isKnownRelocation, relocationWidth } from './relocation-effects.js';
+import { relocationWidth } from './relocation-effects.js';
 
 /** A local symbol of the running program that the patch refers to. */
 export interface LocalImport {
@@ -114,7 +114,7 @@ export class PatchEmitter {
     for (const relocation of section.relocations) {
       const { offset, type } = relocation;
       const width = relocationWidth(type);
-      if (width === undefined || !isKnownRelocation(type)) {
+      if (width === undefined) {
         this.reasons.push(`${nameOf(section)}: unknown relocation (${relocationName(type)})`);
         continue;
       }

@@ -46,14 +46,12 @@ export function linkPatch(plan: PatchPlan, baseAddress: number): LinkedPatch {
     const segment = segmentOf.get(fixup.part)!;
     writeFixup(fixup, segment, baseAddress);
   }
-  const jumps = plan.functions.flatMap(({ name, entries, imageOffset }) =>
-    entries.map((address) => ({
-      function: name,
-      address,
-      oldBytes: plan.oldEntryBytes.get(address)!,
-      newBytes: encodeJump(address, baseAddress + imageOffset),
-    })),
-  );
+  const jumps = plan.functions.map(({ name, address, imageOffset }) => ({
+    function: name,
+    address,
+    oldBytes: plan.oldEntryBytes.get(address)!,
+    newBytes: encodeJump(address, baseAddress + imageOffset),
+  }));
   return { image, jumps, leaves: leftovers(plan, baseAddress) };
 }
 

@@ -16,11 +16,12 @@ export interface AddressRange {
 export interface PlannedFunction {
   /** Qualified name. */
   name: string;
-  /** Where the program's own callers enter it: the original function's address. */
+  /**
+   * Where all callers enter it and where the jump goes: the original function's address. Of a function that an
+   * earlier patch added, it lies in that patch's image.
+   */
   address: number;
-  /** Every address where a jump has to be written: the original entry, and the code an earlier patch put in its place. */
-  entries: number[];
-  /** The code that a thread must have left before it is quiescent. */
+  /** The code that a thread must have left before it is quiescent: cold parts and earlier patches' code too. */
   ranges: AddressRange[];
   /** Of the new function, from the image's start. */
   imageOffset: number;
@@ -37,7 +38,7 @@ export interface PatchPlan {
   functions: PlannedFunction[];
   /** @internal */
   layout: ImageLayout;
-  /** @internal The running bytes at every entry. */
+  /** @internal The running bytes where the jumps go. */
   oldEntryBytes: Map<number, Uint8Array>;
   /** @internal Other names for what the program has: renumbered statics of the new build. */
   aliases: Map<string, number>;
@@ -79,8 +80,7 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     functions.push(planned);
     starts.push({ planned, start: { part: place.part, offset: place.offset + symbol.value } });
     oldEntries.set(`${symbol.section}+${symbol.value}`, found.address);
-    for (const entry of found.entries)
-      oldEntryBytes.set(entry, Uint8Array.from(target.readText(entry, JUMP_SIZE)));
+    oldEntryBytes.set(found.address, Uint8Array.from(target.readText(found.address, JUMP_SIZE)));
   }
   const relocator = new Relocator(patch, resolver, layout, oldEntries);
   relocator.relocateAll();
@@ -119,7 +119,7 @@ function refuse(reasons: readonly string[], advice: string): void {
   throw new AtlasError('refused', `the patch does not fit the running program:\n${list}`, advice);
 }
 
-type Found = Pick<PlannedFunction, 'address' | 'entries' | 'ranges'>;
+type Found = Pick<PlannedFunction, 'address' | 'ranges'>;
 
 /** Finds a replaced function in the running program and compares its bytes with those the patch was built from. */
 function findReplaced(
@@ -140,9 +140,8 @@ function findReplaced(
     return undefined;
   }
   const { address, body } = entry;
-  if (body === address) return { address, entries: [address], ranges };
-  ranges.push({ start: address, end: address + JUMP_SIZE });
-  return { address, entries: [address, body], ranges };
+  if (body !== address) ranges.push({ start: address, end: address + JUMP_SIZE });
+  return { address, ranges };
 }
 
 interface FoundPart {
@@ -241,11 +240,9 @@ function placementOf(layout: ImageLayout, functions: readonly PlannedFunction[])
       bound(0, 2 ** 31 - 1 - inImage - addend);
     }
   }
-  for (const { entries, imageOffset } of functions) {
-    for (const entry of entries) {
-      const next = entry + JUMP_SIZE - imageOffset;
-      bound(next - 2 ** 31, next + (2 ** 31 - 1));
-    }
+  for (const { address, imageOffset } of functions) {
+    const next = address + JUMP_SIZE - imageOffset;
+    bound(next - 2 ** 31, next + (2 ** 31 - 1));
   }
   lowest = Math.ceil(lowest / PAGE_SIZE) * PAGE_SIZE;
   highest = Math.floor(highest / PAGE_SIZE) * PAGE_SIZE;

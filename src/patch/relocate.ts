@@ -149,9 +149,11 @@ export class Relocator {
     );
   }
 
-  /** Where a branch goes: straight to new code, or through a stub to a function that may be far away. */
+  /** Where a branch goes; through a stub to a function that may be far away. */
   #callee(field: Field): Location | undefined {
     const symbol = this.#symbolOf(field);
+    const oldEntry = this.#oldEntryTaken(field, symbol);
+    if (oldEntry !== undefined) return oldEntry;
     const value = this.#valueOf(symbol);
     if (value === undefined) return undefined;
     if (value.kind === 'slot') return this.#stub(symbol.name, { address: value.slot });
@@ -182,14 +184,16 @@ export class Relocator {
   }
 
   /**
-   * The address of a replaced function stays its old entry: pointers to it that the program holds must compare
-   * equal, and the entry leads to whatever code is the newest.
+   * A replaced function is entered by its old entry, from new code too: the entry leads to the newest code
+   * that the thread's generation has, so a later patch has to change nothing in this one's image, which all
+   * generations share. And pointers to it that the program holds compare equal.
    */
   #oldEntryTaken(field: Field, symbol: ElfSymbol): Location | undefined {
     const { type, addend } = field.relocation;
     const isCode = (field.section.flags & SHF.EXECINSTR) !== 0;
-    // In an instruction without an immediate operand, such as `lea`, the field is the last four bytes.
-    const distance = type === R_X86_64.PC32 && isCode ? 4 : 0;
+    // In branches, and in instructions without an immediate operand such as `lea`, the field comes last.
+    const isRelative = type === R_X86_64.PC32 || type === R_X86_64.PLT32;
+    const distance = isRelative && isCode ? 4 : 0;
     const address = this.#oldEntries.get(`${symbol.section}+${symbol.value + addend + distance}`);
     // The fixup adds the addend, which also spans the way from the symbol to the entry.
     return address === undefined ? undefined : { address: address - addend - distance };
@@ -308,7 +312,7 @@ export class Relocator {
   }
 }
 
-/** `call`, `jmp` or a conditional jump: only these may go straight to new code, or through a stub. */
+/** `call`, `jmp` or a conditional jump: only these may go through a stub. */
 function isBranch({ relocation, part, offset }: Field): boolean {
   if (relocation.type === R_X86_64.PLT32) return true;
   const [beforeLast = 0, last = 0] = offset >= 2 ? part.bytes.subarray(offset - 2, offset) : [];

@@ -40,10 +40,6 @@ const EFFECTS = new Map<number, Effect>([
   [R_X86_64.TLSLD, { width: 4, from: -3, to: 9 }],
 ]);
 
-export function isKnownRelocation(type: number): boolean {
-  return EFFECTS.has(type);
-}
-
 /** Bytes of the relocated field; undefined for an unknown type. */
 export function relocationWidth(type: number): number | undefined {
   return EFFECTS.get(type)?.width;
