@@ -199,7 +199,8 @@ function recordLinked(
     const symbol =
       part.binding === 'local'
         ? locals.find(object, part.name)
-        : target.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate));
+        : (target.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate)) ??
+          locals.hidden(part.name));
     const bytes = symbol && target.bytesAt(symbol.value, part.size);
     if (bytes !== undefined && symbol?.size === part.size && hashMasked(bytes, part.masked) === part.sha256) {
       part.linkedSha256 = hashMasked(bytes, []);

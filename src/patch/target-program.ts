@@ -8,7 +8,6 @@ import {
   SHF,
   SHN,
   SHT,
-  STB,
   STT,
 } from '../elf/index.js';
 import { alignUp } from '../elf/index.js';
@@ -79,14 +78,11 @@ export class TargetResolver {
     return local ? undefined : this.#imported(name);
   }
 
-  /** The executable's own definition; a hidden one has become local when it was linked. */
+  /** The executable's own definition. */
   global(name: string): ElfSymbol | undefined {
-    const { elf } = this.target;
     const isHere = (symbol: ElfSymbol) => isDefined(symbol) || symbol.section === SHN.ABS;
-    const named = elf.symbolsNamed(name).filter((symbol) => isHere(symbol) && symbol.type !== STT.FILE);
-    const global = named.find(isGlobal);
-    if (global !== undefined) return global;
-    return named.length === 1 && named[0]!.binding === STB.LOCAL ? named[0] : undefined;
+    const global = this.target.elf.symbolsNamed(name).find((symbol) => isGlobal(symbol) && isHere(symbol));
+    return global ?? this.locals.hidden(name);
   }
 
   /** Where a slot's function or variable is; undefined when the slot does not hold it yet. */

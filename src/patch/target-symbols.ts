@@ -14,6 +14,8 @@ interface FileGroup {
 export class LocalSymbols {
   readonly #objects: PatchNote['objects'];
   readonly #groups: FileGroup[] = [];
+  /** Hidden global symbols become local when they are linked; they follow an STT_FILE symbol without a name. */
+  readonly #hidden: FileGroup = { sourceFile: '', locals: new Map() };
   readonly #chosen = new Map<string, FileGroup[]>();
 
   constructor(elf: ElfFile, objects: PatchNote['objects']) {
@@ -24,6 +26,7 @@ export class LocalSymbols {
       if (symbol.type === STT.FILE) {
         group = wanted.has(symbol.name) ? { sourceFile: symbol.name, locals: new Map() } : undefined;
         if (group !== undefined) this.#groups.push(group);
+        if (symbol.name === '') group = this.#hidden;
       } else if (group !== undefined && isDefined(symbol) && !isGlobal(symbol)) {
         const others = group.locals.get(symbol.name);
         if (others === undefined) group.locals.set(symbol.name, [symbol]);
@@ -36,6 +39,11 @@ export class LocalSymbols {
   find(object: string, name: string): ElfSymbol | undefined {
     const candidates = this.candidates(object, name);
     return candidates.length === 1 ? candidates[0] : undefined;
+  }
+
+  /** A global symbol of the sources that is local to the linked program. */
+  hidden(name: string): ElfSymbol | undefined {
+    return this.#hidden.locals.get(name)?.[0];
   }
 
   /** All symbols that fit: several when source files cannot be told apart. */
@@ -53,7 +61,9 @@ export class LocalSymbols {
   #groupsOf(object: string): FileGroup[] {
     let chosen = this.#chosen.get(object);
     if (chosen === undefined) {
-      const { sourceFile, locals } = this.#objects[object] ?? { sourceFile: '', locals: {} };
+      const described = Object.hasOwn(this.#objects, object) ? this.#objects[object] : undefined;
+      if (described === undefined) return [];
+      const { sourceFile, locals } = described;
       const scored = this.#groups
         .filter((group) => group.sourceFile === sourceFile)
         .map((group) => ({ group, score: score(group, locals) }));

@@ -278,6 +278,21 @@ describe('what is refused', () => {
 });
 
 describe('the file', () => {
+  test('gives a new common variable room, and refers to an old one', () => {
+    using workshop = new Workshop();
+    const flags = ['-O2', '-fcommon'];
+    const old = workshop.object('old', 'int before; int f(int x) { return x + before; }', flags);
+    const fresh = workshop.object(
+      'new',
+      'int before, after[4]; int f(int x) { return before - after[x]++; }',
+      flags,
+    );
+    const file = workshop.write('p.atlas', buildPatch({ old, new: fresh }).bytes);
+    const symbols = execFileSync('nm', ['-S', file], { encoding: 'utf8' });
+    assert.match(symbols, /^\s+U before$/m);
+    assert.match(symbols, / 0{14}10 B after$/m);
+  });
+
   test('is an ELF object that readelf reads without complaint', () => {
     using workshop = new Workshop();
     const first =

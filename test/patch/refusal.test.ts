@@ -135,6 +135,29 @@ describe('planning', () => {
     assert.throws(() => planPatch(readPatch(bytes, 'p'), program), refused(/inner: several local symbols/));
   });
 
+  test('a hidden function is found; a static function of another file is not taken for a global one', () => {
+    using workshop = new Workshop();
+    const hidden = SOURCE.replace(
+      '__attribute__((noinline)) int outer',
+      '__attribute__((visibility("hidden"))) int outer',
+    );
+    const old = workshop.object('old', hidden);
+    const fresh = workshop.object('new', hidden.replace('x * 5', 'x * 7').replace('+ 1;', '+ 2;'));
+    const stranger = 'static __attribute__((noinline, used)) int private_to_main(int x) { return x; }';
+    const main = workshop.object('main', `${stranger} ${MAIN}`);
+    const program = workshop.link('program', [main, old]);
+    const { bytes, report } = buildPatch({ old, new: fresh, target: program });
+    assert.ok(report.verdicts.every(({ reason }) => !reason.includes('other code')));
+    assert.equal(planPatch(readPatch(bytes, 'p'), programInFile(program)).functions.length, 2);
+
+    const caller = workshop.object('caller', hidden.replace('return inner(x)', 'return private_to_main(x)'));
+    const second = buildPatch({ old, new: caller }).bytes;
+    assert.throws(
+      () => planPatch(readPatch(second, 'p'), programInFile(program)),
+      refused(/private_to_main: missing symbol/),
+    );
+  });
+
   test('a function that nobody defines', () => {
     using workshop = new Workshop();
     const { old, program } = made(workshop);
