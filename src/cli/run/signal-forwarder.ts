@@ -17,12 +17,15 @@ const GROUP_MILLISECONDS = 150;
  * The handlers are functions, not "ignore": an ignored signal stays ignored through exec, in the program.
  */
 export class SignalForwarder {
-  readonly #early: NodeJS.Signals[] = [];
+  readonly #cancel: (signal: NodeJS.Signals) => void;
   readonly #waiting = new Map<NodeJS.Signals, { by: 'front' | 'supervisor'; timer: NodeJS.Timeout }>();
   #tracer: TracerHandle | undefined;
   #hasFront = false;
+  #rootHasEnded = false;
 
-  constructor() {
+  /** @param cancel what a signal does as long as there is no program to get it */
+  constructor(cancel: (signal: NodeJS.Signals) => void) {
+    this.#cancel = cancel;
     for (const signal of FORWARDED) process.on(signal, () => this.#received(signal, 'supervisor'));
     for (const signal of SURVIVED) process.on(signal, () => {});
   }
@@ -38,14 +41,17 @@ export class SignalForwarder {
 
   deliverTo(tracer: TracerHandle): void {
     this.#tracer = tracer;
-    tracer.rootEnded.then(() => {
+    const rootEnded = () => {
       this.#hasFront = false;
-    });
-    for (const signal of this.#early.splice(0)) void this.#deliver(signal);
+      this.#rootHasEnded = true;
+    };
+    tracer.rootEnded.then(rootEnded, rootEnded);
   }
 
   #received(signal: NodeJS.Signals, by: 'front' | 'supervisor'): void {
-    if (!this.#hasFront) return void this.#deliver(signal);
+    if (!this.#tracer) return this.#cancel(signal);
+    if (!this.#hasFront) return void this.#deliver(this.#tracer, signal);
+    const tracer = this.#tracer;
     const waiting = this.#waiting.get(signal);
     if (waiting && waiting.by !== by) {
       clearTimeout(waiting.timer);
@@ -53,29 +59,31 @@ export class SignalForwarder {
     } else if (!waiting) {
       const timer = setTimeout(() => {
         this.#waiting.delete(signal);
-        void this.#deliver(signal);
+        void this.#deliver(tracer, signal);
       }, GROUP_MILLISECONDS);
       this.#waiting.set(signal, { by, timer });
     }
   }
 
   /** To the root process; when it has ended, to those that it left behind. */
-  async #deliver(signal: NodeJS.Signals): Promise<void> {
-    if (!this.#tracer) {
-      this.#early.push(signal);
+  async #deliver(tracer: TracerHandle, signal: NodeJS.Signals): Promise<void> {
+    if (!this.#rootHasEnded) {
+      kill(tracer.pid, signal);
       return;
     }
-    if (kill(this.#tracer.pid, signal)) return;
-    const { processes } = await this.#tracer.request('ps', {});
-    for (const { pid } of processes) kill(pid, signal);
+    try {
+      const { processes } = await tracer.request('ps', {});
+      for (const { pid } of processes) kill(pid, signal);
+    } catch {
+      // The last of them ended meanwhile.
+    }
   }
 }
 
-function kill(pid: number, signal: NodeJS.Signals): boolean {
+function kill(pid: number, signal: NodeJS.Signals): void {
   try {
-    return process.kill(pid, signal);
+    process.kill(pid, signal);
   } catch {
-    // Gone.
-    return false;
+    // It ended meanwhile.
   }
 }

@@ -3,6 +3,7 @@
  * which sends its orders over that descriptor. It lives as long as the process tree that it supervises.
  */
 import fs from 'node:fs';
+import { constants } from 'node:os';
 import { Writable } from 'node:stream';
 import { EventLog } from '../../api/event-log.js';
 import { type ControlServer, type Run, serveRun } from '../../api/server.js';
@@ -40,16 +41,24 @@ function end(status: number): never {
   return exitNow(status);
 }
 
-process.on('uncaughtException', async (error) => {
-  diagnose(`the supervisor failed: ${error.stack ?? error.message}`);
-  await fail(error);
-});
+process.on('uncaughtException', (error) => void fail(error));
 
 /** Reports why the run cannot begin or go on. Ending ends the process tree: PTRACE_O_EXITKILL. */
 async function fail(error: unknown): Promise<never> {
   const { kind, message, advice } = AtlasError.from(error);
   const { exitCode } = error as Partial<LaunchFailure>;
+  // The front process tells its user; when it has left already, only the log is there to tell.
+  if (state === 'root-ended' || (state === 'running' && detached)) diagnose(`${message}\n${advice}`);
   await channel.send({ kind: 'failed', failure: { error: { kind, message, advice }, exitCode } });
+  return end(1);
+}
+
+/** A signal that comes before the program runs ends the run as it would have ended the program. */
+async function cancel(signal: NodeJS.Signals): Promise<never> {
+  await channel.send({
+    kind: 'ended',
+    ending: { kind: 'signalled', signal: constants.signals[signal], core: false },
+  });
   return end(1);
 }
 
@@ -73,6 +82,7 @@ async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<vo
   run.info.pid = tracer.pid;
   run.tracer = tracer;
   forwarder.deliverTo(tracer);
+  state = 'running';
   await channel.send({ kind: 'started', name: server.name, pid: tracer.pid, socket: server.socket });
 
   const ending = await tracer.rootEnded;
@@ -108,23 +118,23 @@ function recordEvents(tracer: TracerHandle, events: EventLog, file: string | und
   });
 }
 
-let state: 'waiting' | 'running' | 'root-ended' = 'waiting';
+let state: 'waiting' | 'starting' | 'running' | 'root-ended' = 'waiting';
 let detached = false;
 
 function main(descriptor: number): void {
   setCloseOnExec(descriptor, true);
-  const forwarder = new SignalForwarder();
+  const forwarder = new SignalForwarder((signal) => void cancel(signal));
   channel = Channel.on<ToFront, ToSupervisor>(descriptor, {
     received: (message) => {
       if (message.kind === 'signal') return forwarder.receivedByFront(message.signal);
-      state = 'running';
+      state = 'starting';
       detached = message.orders.detach;
       if (!detached) forwarder.expectFront();
       supervise(message.orders, forwarder).catch(fail);
     },
     closed: () => {
       // Killing a foreground job ends it. A front that ended in order has no more to do with us.
-      if (state === 'waiting' || (state === 'running' && !detached)) end(1);
+      if (state === 'waiting' || state === 'starting' || (state === 'running' && !detached)) end(1);
     },
   });
 }
