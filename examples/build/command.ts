@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { AtlasError } from '../../src/errors/atlas-error.js';
 
 export interface CommandResult {
@@ -10,8 +10,15 @@ export interface CommandResult {
 export interface CommandOptions {
   cwd?: string;
   env?: Record<string, string>;
+  /** After so long the command is killed; default a minute. */
   timeoutMilliseconds?: number;
 }
+
+const running = new Set<ChildProcess>();
+// However this process ends (short of SIGKILL), it leaves no command behind.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Runs a command to its end without a shell. A command that cannot be started at all answers code 127. */
 export function run(argv: string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -21,19 +28,22 @@ export function run(argv: string[], options: CommandOptions = {}): Promise<Comma
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    running.add(child);
     // Not spawn's own `timeout`: its timer keeps the event loop alive when the command could not be started.
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMilliseconds ?? 600_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMilliseconds ?? 60_000);
     const stdout: string[] = [];
     const stderr: string[] = [];
     child.stdout.setEncoding('utf8').on('data', (text: string) => stdout.push(text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => stderr.push(text));
     child.on('error', (error) => {
       clearTimeout(timer);
+      running.delete(child);
       resolve({ code: 127, stdout: '', stderr: error.message });
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (signal !== null) stderr.push(`ended by ${signal}\n`);
+      running.delete(child);
+      if (signal !== null) stderr.push(`ended by ${signal} (too slow, if nobody else sent it)\n`);
       resolve({ code: code ?? 128, stdout: stdout.join(''), stderr: stderr.join('') });
     });
   });

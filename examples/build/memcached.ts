@@ -7,6 +7,7 @@ import { isInstalled, mustRun, run } from './command.js';
 import { COMPILER_FLAGS, type Target, repositoryRoot, requireCompiler } from './target.js';
 import { applyUnifiedDiff, fileOfDiff } from './unified-diff.js';
 
+const BUILD_MILLISECONDS = 600_000;
 const PACKAGES = 'gcc make dpkg-dev libevent-dev';
 
 function cacheFolder(): string {
@@ -40,7 +41,7 @@ async function fetchSource(folder: string, progress: (text: string) => void): Pr
   progress('fetching the source package of memcached with apt-get source');
   const fetched = await run(['apt-get', 'source', '-q', 'memcached'], {
     cwd: folder,
-    timeoutMilliseconds: 180_000,
+    timeoutMilliseconds: BUILD_MILLISECONDS,
   });
   const source = await unpacked();
   if (fetched.code === 0 && source !== undefined) return source;
@@ -70,11 +71,12 @@ async function buildBoth(
   progress('configuring memcached');
   await mustRun(['./configure', '--disable-dependency-tracking'], {
     cwd: source,
+    timeoutMilliseconds: BUILD_MILLISECONDS,
     env: { CFLAGS: COMPILER_FLAGS.join(' ') },
   });
   progress('compiling memcached as Debian has it');
   const make = ['make', '-j2', 'memcached'];
-  await mustRun(make, { cwd: source });
+  await mustRun(make, { cwd: source, timeoutMilliseconds: BUILD_MILLISECONDS });
   await copyObjects(source, join(folder, 'old'));
   await copyFile(join(source, 'memcached'), join(folder, 'memcached-old'));
   progress('compiling memcached with the fix');
@@ -82,7 +84,7 @@ async function buildBoth(
   await writeFile(file, applyUnifiedDiff(await readFile(file, 'utf8'), diff));
   // Without dependency tracking make does not know what includes what: only the changed file is rebuilt.
   await rm(join(source, `memcached-${fileOfDiff(diff).replace(/\.c$/, '.o')}`), { force: true });
-  await mustRun(make, { cwd: source });
+  await mustRun(make, { cwd: source, timeoutMilliseconds: BUILD_MILLISECONDS });
   await copyObjects(source, join(folder, 'new'));
   await copyFile(join(source, 'memcached'), join(folder, 'memcached-new'));
 }
