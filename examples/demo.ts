@@ -70,7 +70,9 @@ async function demonstrate(choice: Choice, cleanup: Cleanup): Promise<boolean> {
   const patchFile = join(folder, `${target.name}.patch.o`);
   const short = (path: string): string => (path.startsWith(folder) ? relative(folder, path) : path);
   progress(`atlas patch build --old ${short(target.oldObjects)} --new ${short(target.newObjects)}`);
-  await buildPatch(target.oldObjects, target.newObjects, patchFile);
+  const replaced = await buildPatch(target.oldObjects, target.newObjects, patchFile);
+  progress(`  which replaces ${replaced.length} functions:`);
+  for (const name of replaced) progress(`    ${name}`);
 
   const load = loadFor(choice.server);
   const outcomes: RolloutOutcome[] = [];

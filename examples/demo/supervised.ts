@@ -30,8 +30,11 @@ export async function atlas<T>(...parameters: string[]): Promise<T> {
   return JSON.parse(result.stdout) as T;
 }
 
-export async function buildPatch(oldObjects: string, newObjects: string, file: string): Promise<void> {
+/** Answers the names of the functions that the patch replaces. */
+export async function buildPatch(oldObjects: string, newObjects: string, file: string): Promise<string[]> {
   await mustRun(atlasCommand('patch', 'build', '--old', oldObjects, '--new', newObjects, '-o', file));
+  const { replaced } = await atlas<{ replaced: { symbol: string }[] }>('patch', 'inspect', file);
+  return replaced.map(({ symbol }) => symbol);
 }
 
 export function isAlive(pid: number): boolean {
