@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import { buildCommand } from '@stricli/core';
 import { AtlasError } from '../errors/atlas-error.js';
-import { buildPatch } from '../patch/build.js';
 import { type CliContext, type CommonFlags, help, jsonFlag, present } from './command.js';
 import { table } from './output/table.js';
 
@@ -46,7 +45,9 @@ export const buildPatchCommand = buildCommand<Flags, [], CliContext>({
     },
     aliases: { o: 'output' },
   },
-  func: present<Flags, []>((flags) => {
+  func: present<Flags, []>(async (flags) => {
+    // Loaded late: other commands start faster without it.
+    const { buildPatch } = await import('../patch/build.js');
     const { bytes, report } = buildPatch({
       old: flags.old,
       new: flags.new,

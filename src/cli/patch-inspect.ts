@@ -1,5 +1,4 @@
 import { buildCommand } from '@stricli/core';
-import { inspectPatch } from '../patch/patch-object.js';
 import { type CliContext, type CommonFlags, help, jsonFlag, present } from './command.js';
 import { table } from './output/table.js';
 import { readInput } from './patch-apply.js';
@@ -17,7 +16,8 @@ export const inspectCommand = buildCommand<CommonFlags, [string], CliContext>({
       parameters: [{ brief: 'The patch file', placeholder: 'FILE', parse: String }],
     },
   },
-  func: present<CommonFlags, [string]>((_flags, file) => {
+  func: present<CommonFlags, [string]>(async (_flags, file) => {
+    const { inspectPatch } = await import('../patch/patch-object.js');
     const patch = inspectPatch(readInput(file), file);
     const replaced = table(patch.replaced, [
       { title: 'REPLACES', cell: (row) => row.symbol },
