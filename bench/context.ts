@@ -16,6 +16,8 @@ export interface BenchOptions {
 
 /** A server that the bench started, natively or under Atlas. */
 export interface Server {
+  /** Under Atlas: the process whose CPU time is the price of what is trapped. */
+  readonly supervisorPid?: number;
   stop(): Promise<void>;
 }
 

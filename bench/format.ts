@@ -17,8 +17,10 @@ export interface Section {
   title: string;
   rows: Row[];
   data: unknown;
-  /** Why something of it was left out. */
+  /** What was left out, and why. */
   notes: string[];
+  /** What did not work: the bench ends with 1. */
+  failures: string[];
 }
 
 export { duration };
@@ -43,6 +45,9 @@ export function renderSections(sections: Section[]): string {
   const rows: Cell[][] = [['what', 'value', 'beside it', 'goal']];
   for (const section of sections)
     for (const row of section.rows) rows.push([row.name, row.value, row.beside, row.goal]);
-  const notes = sections.flatMap((section) => section.notes.map((note) => `  ${section.name}: ${note}`));
+  const notes = sections.flatMap((section) => [
+    ...section.notes.map((note) => `  ${section.name}: ${note}`),
+    ...section.failures.map((failure) => `  ${section.name} FAILED: ${failure}`),
+  ]);
   return [table(rows), ...(notes.length > 0 ? ['', ...notes] : []), ''].join('\n');
 }

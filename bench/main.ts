@@ -72,7 +72,14 @@ async function writeResults(options: BenchOptions, sections: Section[]): Promise
     memoryBytes: totalmem(),
     node: process.version,
   };
-  const results = sections.map(({ name, title, rows, data, notes }) => ({ name, title, rows, notes, data }));
+  const results = sections.map(({ name, title, rows, notes, failures, data }) => ({
+    name,
+    title,
+    rows,
+    notes,
+    failures,
+    data,
+  }));
   await writeFile(file, `${JSON.stringify({ date, machine, options, results }, undefined, 2)}\n`);
   return relative(process.cwd(), file);
 }
@@ -92,12 +99,12 @@ async function bench(names: BenchName[], options: BenchOptions, cleanup: Cleanup
       sections.push(await BENCHES[name](context));
     } catch (error) {
       // One sub-bench that cannot run does not take the others' numbers with it.
-      const { message } = AtlasError.from(error);
-      sections.push({ name, title: name, rows: [], data: null, notes: [`failed: ${message}`] });
-      process.exitCode = 1;
+      const failures = [AtlasError.from(error).message];
+      sections.push({ name, title: name, rows: [], data: null, notes: [], failures });
     }
   }
   process.stdout.write(`\n${renderSections(sections)}\n`);
+  if (sections.some((section) => section.failures.length > 0)) process.exitCode = 1;
   process.stdout.write(`The numbers are in ${await writeResults(options, sections)}\n`);
 }
 

@@ -28,5 +28,6 @@ export async function benchMapping(context: BenchContext): Promise<Section> {
     ],
     data: { microsecondsNative: native, microsecondsAtlas: atlas },
     notes: [],
+    failures: [],
   };
 }

@@ -66,8 +66,9 @@ export async function benchMigration(context: BenchContext): Promise<Section> {
   const [p50, p99, max] = wakeUp.stdout.split(' ').map(Number);
   if (wakeUp.code !== 0) notes.push('wake-up across cores left out: it needs two cores');
   const { pauses, wrong } = await measure(context, context.options.quick ? 5 : 30);
-  if (wrong > 0) notes.push(`${wrong} wrong or missing answers while threads migrated`);
-  if (pauses.pending > 0) notes.push(`${pauses.pending} moves were not finished within 10 s`);
+  const failures: string[] = [];
+  if (wrong > 0) failures.push(`${wrong} wrong or missing answers while threads migrated`);
+  if (pauses.pending > 0) failures.push(`${pauses.pending} moves were not finished within 10 s`);
   const rows = [
     row('running', pauses.running, 'p50 ≤ 150 µs, p99 ≤ 1 ms'),
     row('sleeping', pauses.asleep, ''),
@@ -85,5 +86,6 @@ export async function benchMigration(context: BenchContext): Promise<Section> {
     rows,
     data: { pauses, wrongAnswers: wrong, wakeUpMicroseconds: { p50, p99, max } },
     notes,
+    failures,
   };
 }

@@ -1,4 +1,5 @@
 /** (a) Throughput under Atlas over native, in alternating pairs; nothing is being patched meanwhile. */
+import { CpuShare } from './cpu-share.js';
 import type { BenchContext, Server } from './context.js';
 import { type Row, type Section, median, ratio, thousands } from './format.js';
 import { programWorkloads } from './workloads/programs.js';
@@ -13,11 +14,18 @@ interface Pair {
   atlas: number;
 }
 
+interface Side {
+  run(seconds: number): Promise<Record<string, number>>;
+  server?: Server;
+}
+
 interface Measured {
   workload: string;
   operation: string;
   pairs: Pair[];
   medianRatio: number;
+  /** How many cores the supervisor used while the server under Atlas was being measured; NaN for programs. */
+  supervisorCores: number;
 }
 
 export const WORKLOADS: Workload[] = [
@@ -28,6 +36,19 @@ export const WORKLOADS: Workload[] = [
   ...programWorkloads,
 ];
 
+/** Both halves of a pair, `atlasFirst` or not: a drift of the machine must favour neither. */
+async function measurePair(
+  sides: { native: Side; atlas: Side },
+  atlasFirst: boolean,
+  seconds: number,
+): Promise<{ native: Record<string, number>; atlas: Record<string, number>; cpu: CpuShare }> {
+  const early = atlasFirst ? undefined : await sides.native.run(seconds);
+  const share = new CpuShare(sides.atlas.server?.supervisorPid);
+  const atlas = await sides.atlas.run(seconds);
+  share.stop();
+  return { native: early ?? (await sides.native.run(seconds)), atlas, cpu: share };
+}
+
 /**
  * Both sides are up all the time and take turns: an idle server costs nothing, and a pair is so short that the
  * machine's mood is the same for both halves of it.
@@ -35,58 +56,55 @@ export const WORKLOADS: Workload[] = [
 async function measure(context: BenchContext, workload: Workload): Promise<Measured[]> {
   const pairs = context.options.quick ? 2 : workload.pairs;
   const seconds = context.options.quick ? 1 : workload.seconds;
-  const sides: {
-    underAtlas: boolean;
-    run: (seconds: number) => Promise<Record<string, number>>;
-    server?: Server;
-  }[] = [];
+  const servers: Server[] = [];
+  const prepare = async (underAtlas: boolean): Promise<Side> => {
+    context.progress(`  ${workload.name}: starting ${underAtlas ? 'under Atlas' : 'natively'}`);
+    const side = await workload.prepare(context, underAtlas);
+    if (side.server !== undefined) servers.push(side.server);
+    // The first sample is cold: caches, connections, the branch predictors.
+    await side.run(seconds / 2);
+    return side;
+  };
   try {
-    for (const underAtlas of [false, true]) {
-      context.progress(`  ${workload.name}: starting ${underAtlas ? 'under Atlas' : 'natively'}`);
-      const prepared = await workload.prepare(context, underAtlas);
-      sides.push({ underAtlas, ...prepared });
-    }
-    const [native, atlas] = sides;
-    const warm = [await native!.run(seconds / 2), await atlas!.run(seconds / 2)];
-    const operations = Object.keys(warm[0]!);
-    const results = operations.map(
-      (operation): Measured => ({ workload: workload.name, operation, pairs: [], medianRatio: Number.NaN }),
-    );
+    const sides = { native: await prepare(false), atlas: await prepare(true) };
+    const results = new Map<string, Measured>();
+    const cores: number[] = [];
     for (let pair = 1; pair <= pairs; pair++) {
-      // Alternately who is first: a drift of the machine favours neither.
-      const first = pair % 2 === 1 ? native! : atlas!;
-      const firstResult = await first.run(seconds);
-      const secondResult = await (first === native ? atlas! : native!).run(seconds);
-      const [nativeResult, atlasResult] =
-        first === native ? [firstResult, secondResult] : [secondResult, firstResult];
-      for (const result of results)
-        result.pairs.push({ native: nativeResult[result.operation]!, atlas: atlasResult[result.operation]! });
-      context.progress(
-        `  ${workload.name}: pair ${pair} of ${pairs}: ` +
-          results
-            .map(
-              ({ operation, pairs: done }) =>
-                `${operation} ${ratio(done.at(-1)!.atlas / done.at(-1)!.native)}`,
-            )
-            .join(', '),
-      );
+      const { native, atlas, cpu } = await measurePair(sides, pair % 2 === 0, seconds);
+      cores.push(cpu.cores);
+      const said: string[] = [];
+      for (const operation of Object.keys(native)) {
+        const result = results.get(operation) ?? {
+          workload: workload.name,
+          operation,
+          pairs: [],
+          medianRatio: Number.NaN,
+          supervisorCores: Number.NaN,
+        };
+        results.set(operation, result);
+        result.pairs.push({ native: native[operation]!, atlas: atlas[operation]! });
+        result.medianRatio = median(result.pairs.map((done) => done.atlas / done.native));
+        result.supervisorCores = median(cores);
+        said.push(`${operation} ${ratio(atlas[operation]! / native[operation]!)}`);
+      }
+      context.progress(`  ${workload.name}: pair ${pair} of ${pairs}: ${said.join(', ')}`);
     }
-    for (const result of results)
-      result.medianRatio = median(result.pairs.map((pair) => pair.atlas / pair.native));
-    return results;
+    return [...results.values()];
   } finally {
-    for (const side of sides) await side.server?.stop();
+    for (const server of servers) await server.stop();
   }
 }
 
-function row({ workload, operation, pairs, medianRatio }: Measured): Row {
+function row({ workload, operation, pairs, medianRatio, supervisorCores }: Measured): Row {
   const ratios = pairs.map((pair) => pair.atlas / pair.native);
   const native = thousands(median(pairs.map((pair) => pair.native)));
   const atlas = thousands(median(pairs.map((pair) => pair.atlas)));
   return {
     name: `throughput ${workload} ${operation}`,
     value: ratio(medianRatio),
-    beside: `${atlas}/s, native ${native}/s; ${ratio(Math.min(...ratios))}–${ratio(Math.max(...ratios))}`,
+    beside:
+      `${atlas}/s, native ${native}/s; ${ratio(Math.min(...ratios))}–${ratio(Math.max(...ratios))}` +
+      (Number.isNaN(supervisorCores) ? '' : `; supervisor ${supervisorCores.toFixed(2)} cores`),
     goal: '≥ 0.97',
   };
 }
@@ -95,6 +113,7 @@ export async function benchThroughput(context: BenchContext): Promise<Section> {
   const { servers } = context.options;
   const measured: Measured[] = [];
   const notes: string[] = [];
+  const failures: string[] = [];
   for (const workload of WORKLOADS) {
     if (servers.length > 0 && !servers.includes(workload.name)) continue;
     const missing = await workload.missing();
@@ -105,7 +124,7 @@ export async function benchThroughput(context: BenchContext): Promise<Section> {
     try {
       measured.push(...(await measure(context, workload)));
     } catch (error) {
-      notes.push(`${workload.name} failed: ${(error as Error).message}`);
+      failures.push(`${workload.name}: ${(error as Error).message}`);
     }
   }
   return {
@@ -114,5 +133,6 @@ export async function benchThroughput(context: BenchContext): Promise<Section> {
     rows: measured.map(row),
     data: measured,
     notes,
+    failures,
   };
 }

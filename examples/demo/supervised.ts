@@ -103,6 +103,10 @@ export class SupervisedServer {
     return this.client.info.pid;
   }
 
+  get supervisorPid(): number {
+    return this.client.info.supervisorPid;
+  }
+
   /** Ends the server the way its user would, and both it and its supervisor the hard way if that does not help. */
   stop(): Promise<void> {
     this.#stopping ??= this.#end();
