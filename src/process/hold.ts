@@ -7,23 +7,31 @@
 import { EINTR, isRestart } from '../linux/errno.js';
 import { signalMasks } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
+import type { Registers } from '../x64/registers.js';
 import type { Kernel } from './kernel.js';
 import type { Request, Thread } from './model.js';
 import { Condition, type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
 
-/** Calls that answer EINTR to a mere interrupt, where others are restarted (signal(7), "Interruption …"). */
-const LEAKS_EINTR: ReadonlySet<number> = new Set([
-  SYS.epoll_wait,
-  SYS.epoll_pwait,
-  SYS.epoll_pwait2,
-  SYS.rt_sigtimedwait,
-  SYS.semop,
-  SYS.semtimedop,
-  SYS.io_getevents,
-  SYS.io_pgetevents,
-  SYS.io_uring_enter,
-]);
+/**
+ * Calls for which EINTR is an answer that must stand: made again, they would not do the same. All others
+ * that answer EINTR to a mere interrupt (epoll_wait, io_getevents, sockets with a timeout: signal(7),
+ * "Interruption of system calls") are made again, so that the program does not see it.
+ */
+const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.connect]);
+
+/** Whether the interrupted call's EINTR would leak to the program. */
+export const leaksEintr = (regs: Registers): boolean =>
+  regs.signed('rax') === -EINTR && regs.signed('orig_rax') >= 0 && !KEEPS_EINTR.has(regs.signed('orig_rax'));
+
+/** Back before the call, so that it is made again. */
+export function windBack(task: Task): void {
+  const { regs } = task;
+  regs.set('rip', regs.get('rip') - 2);
+  regs.copy('rax', regs, 'orig_rax');
+  regs.set('orig_rax', -1);
+  task.commit();
+}
 
 /**
  * Whether an interrupted task was inside a sleeping system call. For the calls that would now leak EINTR
@@ -32,18 +40,13 @@ const LEAKS_EINTR: ReadonlySet<number> = new Set([
  */
 export function wasAsleep(task: Task): boolean {
   const { regs } = task;
-  const nr = regs.signed('orig_rax');
-  if (nr < 0) return false;
-  const result = regs.signed('rax');
-  if (isRestart(result)) return true;
-  if (result !== -EINTR || !LEAKS_EINTR.has(nr)) return false;
+  if (regs.signed('orig_rax') < 0) return false;
+  if (isRestart(regs.signed('rax'))) return true;
+  if (!leaksEintr(regs)) return false;
   const masks = signalMasks(task.tid);
   // A signal is on its way: then EINTR is the right answer.
   if (masks && ((masks.pending | masks.sharedPending) & ~masks.blocked) !== 0n) return true;
-  regs.set('rip', regs.get('rip') - 2);
-  regs.set('rax', nr);
-  regs.set('orig_rax', -1);
-  task.commit();
+  windBack(task);
   return true;
 }
 

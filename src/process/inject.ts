@@ -8,7 +8,15 @@ import * as ptrace from '../linux/ptrace.js';
 import { GATE_LISTS, GATE_LIST_ENTRIES, GATE_FREE_END, GATE_START, MARKER } from '../x64/gate.js';
 import { ARGUMENTS, Registers } from '../x64/registers.js';
 import { isRestart } from '../linux/errno.js';
-import { isGroupStop, isSeccompStop, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import {
+  isSeccompStop,
+  isSignalStop,
+  PTRACE_EVENT_CLONE,
+  PTRACE_EVENT_FORK,
+  PTRACE_EVENT_STOP,
+  stopEvent,
+  stopSignal,
+} from '../linux/wait.js';
 import type { Kernel } from './kernel.js';
 import type { Store } from '../memory/store.js';
 import type { Steps } from './steps.js';
@@ -40,11 +48,12 @@ export function* untilMarker(task: Task): Steps<number> {
     task.resume();
     yield* task.nextStop();
     if (atMarker(task)) return task.regs.signed('rdi');
+    const event = stopEvent(task.status);
+    if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK) task.newborn = ptrace.eventMessage(task.tid);
     // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
     if (isSignalStop(task.status)) {
       throw new Error(`signal ${stopSignal(task.status)} during an injected call of task ${task.tid}`);
     }
-    if (isGroupStop(task.status) || stopEvent(task.status) === PTRACE_EVENT_STOP) continue;
   }
 }
 

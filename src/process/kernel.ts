@@ -3,7 +3,7 @@ import type { XstateArea } from '../linux/ptrace.js';
 import { addressOf } from '../linux/ffi.js';
 import { assembleGate, type Gate } from '../x64/gate.js';
 import type { Process } from './model.js';
-import { Scheduler } from './steps.js';
+import { Condition, Scheduler, type Steps } from './steps.js';
 import { Task } from './task.js';
 
 export type Emit = (event: string, fields: Record<string, unknown>) => void;
@@ -25,12 +25,20 @@ export class Kernel {
     /** The store's descriptor in every supervised process. */
     readonly storeFd: number,
     readonly emit: Emit,
+    readonly setTimer: (milliseconds: number, ring: () => void) => void,
     onDefect: (where: string, error: unknown) => void,
   ) {
     this.scheduler = new Scheduler((program, error) => onDefect(program.name, error));
     this.gate = assembleGate(storeFd);
     const bytes = new Uint8Array(XSTATE_BYTES);
     this.xstate = { bytes, address: addressOf(bytes), length: bytes.length };
+  }
+
+  /** Resumes the calling program after a while; the clock is the control side's. */
+  *sleep(milliseconds: number): Steps<void> {
+    const over = new Condition(this.scheduler);
+    this.setTimer(milliseconds, () => over.fulfil());
+    yield* over.wait();
   }
 
   task(tid: number): Task {

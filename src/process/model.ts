@@ -8,6 +8,7 @@
  * A vfork child shares the Space of its parent until it executes.
  */
 import type { Store } from '../memory/store.js';
+import { Registers } from '../x64/registers.js';
 import { type Lock, type Scheduler, Lock as NewLock } from './steps.js';
 import type { Task } from './task.js';
 
@@ -99,8 +100,17 @@ export class Thread {
   readonly requests: Request[] = [];
   /** A program works on this thread: its stops belong to it. */
   busy = false;
+  /**
+   * While the home makes a call for the thread: the thread's own registers, to go on with. The stub may be
+   * taken away meanwhile; then `callerXstate` keeps the vector state.
+   */
+  readonly caller = new Registers();
+  inHomeCall = false;
+  callerXstate: Uint8Array | undefined;
   /** Asleep in the kernel at home, and caught at this breakpoint when it returns. */
   caughtAt: Breakpoint | undefined;
+  /** The sleeper has SIGTRAP blocked, which the breakpoint's hit undoes. */
+  trapBlocked = false;
   /** Called once when the thread has ended. */
   readonly onGone = new Set<() => void>();
   /** A job-control stop holds it. */

@@ -1,14 +1,34 @@
-/** Signals at home: how they are delivered to a thread that lives there, and how they wait for one that does not. */
+/**
+ * Signals. All of a thread's signal state belongs to its home: mask, pending signals, dispositions, alternate
+ * stack. For a thread that lives elsewhere the registers come home for the delivery: the kernel builds the
+ * handler's frame on the shared stack, with the restart of an interrupted call decided as always, and
+ * PTRACE_SINGLESTEP stops the home before the handler's first instruction (kernel/signal.c,
+ * signal_delivered). From there the thread goes on in its generation.
+ */
+import { c } from '../linux/ffi.js';
+import { hasSignal, signalMasks } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
-import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
-import { GATE_FREE_END, GATE_START } from '../x64/gate.js';
+import { SIGCONT, SIGTRAP } from '../linux/signals.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import { isGroupStop, isSeccompStop, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
+import { letSleeperGo, unwindHit } from './breakpoints.js';
+import { park } from './generation.js';
+import { leaksEintr, windBack } from './hold.js';
+import { InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
-import type { StashedSignal, Thread } from './model.js';
+import { moveOut, transplant } from './migrate.js';
+import type { Thread } from './model.js';
+import { stopParked, takeSignal } from './parking.js';
+import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
+import type { Task } from './task.js';
 import { letGo, occupy } from './turns.js';
 
 /** Longer than any of the gate's routines. */
 const MOST_STEPS = 400;
+/** Default action "ignore" (signal(7)): SIGCHLD, SIGCONT, SIGURG, SIGWINCH. */
+const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, SIGCONT, 23, 28]);
 
 /** Puts back the siginfo of a signal that we sent again. */
 function restoreInfo(thread: Thread, signal: number): void {
@@ -18,12 +38,81 @@ function restoreInfo(thread: Thread, signal: number): void {
   ptrace.setSiginfo(thread.home.tid, stashed!.info);
 }
 
+const isCaught = (thread: Thread, signal: number): boolean => {
+  const masks = signalMasks(thread.tid);
+  return masks !== undefined && hasSignal(masks.caught, signal);
+};
+
+const isIgnored = (thread: Thread, signal: number): boolean => {
+  const masks = signalMasks(thread.tid);
+  if (!masks) return false;
+  return hasSignal(masks.ignored, signal) || (IGNORED_BY_DEFAULT.has(signal) && !hasSignal(masks.caught, signal));
+};
+
 /** A signal-delivery stop of a thread that lives at home. */
 export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void {
+  const { home } = thread;
+  const rip = home.fetch().get('rip');
+  if (signal === SIGTRAP) {
+    const breakpoint = thread.process.space.breakpoints.get(rip - 1);
+    if (breakpoint) {
+      unwindHit(thread, breakpoint);
+      const generation = thread.generation;
+      const wasSleeper = thread.caughtAt !== undefined;
+      letSleeperGo(thread);
+      if (breakpoint.pinned || !wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
+      else if (generation.agent) occupy(kernel, thread, 'waking', moveOut(kernel, thread, generation));
+      else letGo(thread);
+      return;
+    }
+  }
   restoreInfo(thread, signal);
-  const rip = thread.home.fetch().get('rip');
-  if (rip >= GATE_START && rip < GATE_FREE_END) occupy(kernel, thread, 'signal in the gate', leaveGate(thread, signal));
-  else letGo(thread, signal);
+  if (rip >= GATE_START && rip < GATE_FREE_END) {
+    occupy(kernel, thread, 'signal in the gate', leaveGate(thread, signal));
+    return;
+  }
+  // Ignored signals reach a traced task, and would end a wait that they do not end natively.
+  if (leaksEintr(home.regs) && isIgnored(thread, signal)) {
+    windBack(home);
+    letGo(thread);
+    return;
+  }
+  if (thread.caughtAt && isCaught(thread, signal)) {
+    occupy(kernel, thread, 'waking signal', wakeBySignal(kernel, thread, signal));
+    return;
+  }
+  letGo(thread, signal);
+}
+
+/** A sleeper that counts as moved is awake, at a plain place: it goes on in its generation. */
+export function* wake(kernel: Kernel, thread: Thread): Steps<void> {
+  const { generation } = thread;
+  letSleeperGo(thread);
+  if (generation.agent) yield* moveOut(kernel, thread, generation);
+}
+
+/** A sleeper that counts as moved is woken by a handler: the handler runs in its new generation. */
+function* wakeBySignal(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
+  const { generation } = thread;
+  letSleeperGo(thread);
+  yield* enterHandler(thread, signal);
+  if (generation.agent) yield* moveOut(kernel, thread, generation);
+}
+
+/** From its signal-delivery stop, takes the home to the first instruction of the handler. */
+function* enterHandler(thread: Thread, signal: number): Steps<void> {
+  const { home } = thread;
+  home.step(signal);
+  for (;;) {
+    yield* home.nextStop();
+    if (isSignalStop(home.status) && stopSignal(home.status) === SIGTRAP) break;
+    if (isSignalStop(home.status)) {
+      thread.stashedSignals.push(takeSignal(thread));
+      home.step();
+    } else if (isGroupStop(home.status)) home.listen();
+    else home.step();
+  }
+  home.fetch();
 }
 
 /**
@@ -38,29 +127,136 @@ function* leaveGate(thread: Thread, signal: number): Steps<void> {
     if (steps > MOST_STEPS) throw new Error(`task ${home.tid} does not leave the gate`);
     home.step();
     yield* home.nextStop();
-    if (isSignalStop(home.status) && stopSignal(home.status) !== 5) {
+    if (isSignalStop(home.status) && stopSignal(home.status) !== SIGTRAP) {
       thread.stashedSignals.push(takeSignal(thread));
       continue;
     }
     const rip = home.fetch().get('rip');
-    if (rip < GATE_START || rip >= GATE_FREE_END) break;
+    if (isSignalStop(home.status) && (rip < GATE_START || rip >= GATE_FREE_END)) break;
   }
   ptrace.setSiginfo(home.tid, info);
   home.resume(signal);
 }
 
-function takeSignal(thread: Thread): StashedSignal {
-  const info = new Uint8Array(ptrace.SIGINFO_SIZE);
-  ptrace.getSiginfo(thread.home.tid, info);
-  return { signal: stopSignal(thread.home.status), info };
-}
-
 /** A stop of a home whose thread is elsewhere or being worked on, that nobody waited for. */
-export function parkedStopped(_kernel: Kernel, thread: Thread): void {
+export function parkedStopped(kernel: Kernel, thread: Thread): void {
   const { home } = thread;
-  if (isSignalStop(home.status)) {
+  if (isGroupStop(home.status)) {
+    home.listen();
+    if (thread.stub && !thread.busy && !thread.held) occupy(kernel, thread, 'group-stop', holdStub(thread));
+    return;
+  }
+  if (!isSignalStop(home.status)) {
+    home.resume();
+    return;
+  }
+  if (thread.busy || !thread.stub) {
     thread.stashedSignals.push(takeSignal(thread));
     home.resume();
-  } else if (isGroupStop(home.status)) home.listen();
-  else home.resume();
+    return;
+  }
+  const signal = stopSignal(home.status);
+  restoreInfo(thread, signal);
+  if (isCaught(thread, signal)) occupy(kernel, thread, 'signal', deliverToStub(kernel, thread, signal));
+  else home.resume(signal);
+}
+
+/** The process is stopped (SIGSTOP, ^Z): its thread's code must not run elsewhere either. */
+function* holdStub(thread: Thread): Steps<void> {
+  const { home } = thread;
+  const stub = thread.stub!;
+  thread.held = true;
+  yield* stopStub(thread);
+  stub.fetch();
+  if (leaksEintr(stub.regs)) windBack(stub);
+  do {
+    yield* home.nextStop();
+    if (isGroupStop(home.status)) home.listen();
+  } while (isGroupStop(home.status));
+  thread.held = false;
+  if (isSignalStop(home.status)) thread.stashedSignals.push(takeSignal(thread));
+  home.resume();
+}
+
+/** Brings the running stub to a stop, at whatever stop comes first; a call it stands before is wound back. */
+export function* stopStub(thread: Thread): Steps<void> {
+  const stub = thread.stub!;
+  if (!stub.stopped) {
+    stub.interrupt();
+    yield* stub.nextStop();
+  }
+  stub.fetch();
+  if (isSeccompStop(stub.status)) windBack(stub);
+}
+
+/** The home is at the signal's delivery stop; the handler starts in the thread's generation. */
+function* deliverToStub(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
+  yield* stopStub(thread);
+  const stub = thread.stub!;
+  thread.caller.assign(stub.regs);
+  yield* deliver(kernel, thread, signal);
+}
+
+/**
+ * Enters the handler with the state in `thread.caller`. The home is at the delivery stop; the stub, if the
+ * thread has one, is stopped, and stands at the handler's first instruction afterwards; else the home does.
+ */
+export function* deliver(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
+  const { home, stub, caller } = thread;
+  home.regs.assign(caller);
+  home.commit();
+  giveVectorState(kernel, thread, home);
+  yield* enterHandler(thread, signal);
+  if (!thread.stub || !stub) return;
+  transplant(kernel, home, stub);
+  park(kernel, home);
+}
+
+/** The thread's vector state, from its stub or from where it was kept, to `task`. */
+export function giveVectorState(kernel: Kernel, thread: Thread, task: Task): void {
+  if (thread.callerXstate) {
+    kernel.xstate.bytes.set(thread.callerXstate);
+    kernel.xstate.length = thread.callerXstate.length;
+    thread.callerXstate = undefined;
+    ptrace.setXstate(task.tid, kernel.xstate);
+  } else if (thread.stub && ptrace.getXstate(thread.stub.tid, kernel.xstate) > 0) ptrace.setXstate(task.tid, kernel.xstate);
+}
+
+/** An instruction in the stub faulted: the signal is the home's, with the fault's own siginfo. */
+export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
+  const { home } = thread;
+  const stub = thread.stub!;
+  const signal = stopSignal(stub.status);
+  const info = new Uint8Array(ptrace.SIGINFO_SIZE);
+  ptrace.getSiginfo(stub.tid, info);
+  stub.fetch().set('orig_rax', -1);
+  yield* stopParked(thread);
+  const masks = signalMasks(home.tid);
+  if (masks && (hasSignal(masks.blocked, signal) || hasSignal(masks.ignored, signal))) yield* resetDisposition(kernel, thread, signal);
+  thread.caller.assign(stub.regs);
+  transplant(kernel, stub, home);
+  c.syscall3(SYS.tgkill, thread.process.pid, thread.tid, signal);
+  for (;;) {
+    home.resume();
+    yield* home.nextStop();
+    if (isSignalStop(home.status)) {
+      if (stopSignal(home.status) === signal) break;
+      thread.stashedSignals.push(takeSignal(thread));
+    } else if (stopEvent(home.status) !== PTRACE_EVENT_STOP) break;
+  }
+  ptrace.setSiginfo(home.tid, info);
+  yield* deliver(kernel, thread, signal);
+}
+
+/** A blocked or ignored fault kills (kernel/signal.c, force_sig_info_to_task). */
+function* resetDisposition(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
+  const { home } = thread;
+  const scope = new InjectionScope(kernel, home);
+  thread.process.space.store.write(GATE_LISTS, new Uint8Array(32));
+  yield* scope.call(SYS.rt_sigaction, signal, GATE_LISTS, 0, ptrace.SIGSET_SIZE);
+  yield* scope.restore();
+  const mask = new Uint8Array(ptrace.SIGSET_SIZE);
+  ptrace.getSigmask(home.tid, mask);
+  mask[(signal - 1) >> 3] = mask[(signal - 1) >> 3]! & ~(1 << ((signal - 1) & 7));
+  ptrace.setSigmask(home.tid, mask);
 }

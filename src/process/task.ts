@@ -6,13 +6,13 @@ import * as ptrace from '../linux/ptrace.js';
 import { isGone } from '../linux/wait.js';
 import { Registers } from '../x64/registers.js';
 import { type Program, type Steps, TaskGone, type Waitable } from './steps.js';
-import type { Thread } from './model.js';
+import type { Space, Thread } from './model.js';
 
 /**
  * `home`: a thread's own kernel task. `stub`: executes a thread's code in a further generation. `agent`: belongs to
  * Atlas, performs calls for a generation. `launcher`: before the first exec. `unknown`: reported before its parent.
  */
-export type TaskRole = 'unknown' | 'launcher' | 'doorbell' | 'home' | 'stub' | 'agent';
+export type TaskRole = 'unknown' | 'launcher' | 'doorbell' | 'home' | 'stub' | 'agent' | 'base-agent';
 
 export class Task implements Waitable {
   waiter: Program | undefined;
@@ -23,6 +23,10 @@ export class Task implements Waitable {
   status = 0;
   stopped = false;
   gone = false;
+  /** The last task that a clone of this one made. */
+  newborn = 0;
+  /** Of a base agent: the space it serves. */
+  space: Space | undefined;
   /** Valid from `fetch` until the task runs again. */
   readonly regs = new Registers();
 

@@ -4,6 +4,10 @@ import { kernelPlace, taskName } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Process } from '../process/model.js';
+import { createGeneration, deleteGeneration, type StubFilter } from '../process/generation.js';
+import { migrateThreads } from '../rollout/migration.js';
+import { settle } from '../rollout/settle.js';
+import { addressOfSymbol, areasOf, generationOf, readView, writeView } from '../rollout/view.js';
 import type { Steps } from '../process/steps.js';
 import type { FromTracer, RequestMessage } from './messages.js';
 import type { OperationName, Parameters, ProcessInfo, Result, ThreadInfo } from './protocol.js';
@@ -16,10 +20,20 @@ export class Commands {
   constructor(
     readonly kernel: Kernel,
     readonly name: string,
+    readonly stubFilter: StubFilter,
   ) {
     this.#handlers = {
       ps: () => this.#ps(),
       threads: ({ process }) => this.#threads(process),
+      areas: ({ process, generation }) => this.#areas(process, generation ?? 0),
+      'generation.create': ({ process }) => this.#createGeneration(process),
+      'generation.list': ({ process }) => this.#listGenerations(process),
+      'generation.delete': ({ process, generation }) => this.#deleteGeneration(process, generation),
+      read: (parameters) => this.#read(parameters),
+      write: (parameters) => this.#write(parameters),
+      migrate: (parameters) => this.#migrate(parameters),
+      settle: ({ process, timeoutMilliseconds }) =>
+        settle(this.kernel, this.find(process), timeoutMilliseconds ?? DEFAULT_TIMEOUT),
     };
   }
 
@@ -78,4 +92,69 @@ export class Commands {
     }
     return { threads };
   }
+
+  *#areas(reference: string, id: number): Steps<Result<'areas'>> {
+    const process = this.find(reference);
+    const areas = areasOf(generationOf(process, id));
+    return { areas: areas.map((area) => ({ ...area, start: hex(area.start), end: hex(area.end) })) };
+  }
+
+  *#createGeneration(reference: string): Steps<Result<'generation.create'>> {
+    const started = performance.now();
+    const generation = yield* createGeneration(this.kernel, this.find(reference), this.stubFilter);
+    return { generation: generation.id, microseconds: Math.round((performance.now() - started) * 1000) };
+  }
+
+  *#listGenerations(reference: string): Steps<Result<'generation.list'>> {
+    const process = this.find(reference);
+    const threads = [...process.threads.values()];
+    return {
+      generations: [...process.space.generations.values()].map((generation) => ({
+        generation: generation.id,
+        threads: threads.filter((thread) => thread.generation === generation).map((thread) => thread.tid),
+        diverged: generation.divergences.map(({ address, bytes }) => ({ address: hex(address), length: bytes.length })),
+      })),
+    };
+  }
+
+  *#deleteGeneration(reference: string, id: number): Steps<Result<'generation.delete'>> {
+    yield* deleteGeneration(this.kernel, this.find(reference), id);
+    return { generation: id };
+  }
+
+  *#read(parameters: Parameters<'read'>): Steps<Result<'read'>> {
+    const process = this.find(parameters.process);
+    const address = place(process, parameters);
+    const bytes = readView(process, generationOf(process, parameters.generation), address, parameters.length);
+    return { address: hex(address), bytes: Buffer.from(bytes).toString('hex') };
+  }
+
+  *#write(parameters: Parameters<'write'>): Steps<Result<'write'>> {
+    const process = this.find(parameters.process);
+    const address = place(process, parameters);
+    const bytes = Buffer.from(parameters.bytes, 'hex');
+    writeView(process, generationOf(process, parameters.generation), address, bytes);
+    return { address: hex(address), length: bytes.length };
+  }
+
+  *#migrate(parameters: Parameters<'migrate'>): Steps<Result<'migrate'>> {
+    const process = this.find(parameters.process);
+    const to = generationOf(process, parameters.to);
+    for (const tid of parameters.threads ?? []) {
+      if (!process.threads.has(tid)) throw new AtlasError('bad-usage', `Process ${process.pid} has no thread ${tid}.`, 'See `atlas threads`.');
+    }
+    const milliseconds = parameters.timeoutMilliseconds ?? DEFAULT_TIMEOUT;
+    return yield* migrateThreads(this.kernel, process, to, milliseconds, { threads: parameters.threads });
+  }
+}
+
+const DEFAULT_TIMEOUT = 10_000;
+const hex = (address: number): string => `0x${address.toString(16)}`;
+
+/** The address that the parameters name, directly or by symbol. */
+function place(process: Process, { address, symbol }: { address?: string; symbol?: string }): number {
+  if (symbol !== undefined) return addressOfSymbol(process, symbol);
+  const value = Number(address);
+  if (!Number.isSafeInteger(value) || value < 0) throw new AtlasError('bad-usage', `${address} is not an address.`, 'Write it as 0x….');
+  return value;
 }

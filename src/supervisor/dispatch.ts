@@ -2,7 +2,9 @@
  * What every stop means. The loop hands each wait status to the program that waits for the task, or else to
  * here. Nothing in this file blocks.
  */
+import { c } from '../linux/ffi.js';
 import * as ptrace from '../linux/ptrace.js';
+import { SIGKILL } from '../linux/signals.js';
 import {
   coreDumped,
   describeStatus,
@@ -23,6 +25,8 @@ import {
   termSignal,
 } from '../linux/wait.js';
 import { convertImage } from '../process/convert.js';
+import { killGenerations, reap, untilGone } from '../process/generation.js';
+import { wasAsleep } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { addThread, describe, leaveSpace, removeThread } from '../process/lifecycle.js';
 import type { Process, Thread } from '../process/model.js';
@@ -31,7 +35,7 @@ import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
 import { cloned, trapped } from '../syscalls/base.js';
 import { stubStopped } from '../syscalls/stub.js';
-import { homeSignal, parkedStopped } from '../process/signals.js';
+import { homeSignal, parkedStopped, wake } from '../process/signals.js';
 import type { Ending } from './protocol.js';
 
 export class Dispatcher {
@@ -51,6 +55,14 @@ export class Dispatcher {
       return;
     }
     task.stopped = true;
+    if (stopEvent(status) === PTRACE_EVENT_EXEC && task.role === 'home') {
+      // Whatever was being done for the old image's thread is over.
+      const { waiter } = task;
+      task.waiter = undefined;
+      this.#executed(task);
+      waiter?.steps.return(undefined);
+      return;
+    }
     if (task.waiter) {
       kernel.scheduler.wake(task);
       return;
@@ -66,10 +78,13 @@ export class Dispatcher {
         task.resume();
         this.onDoorbell();
         return;
-      case 'agent':
-        // An interrupt that was owed, or the agent's part in a group-stop.
+      case 'base-agent':
+        // An interrupt that was owed, or its part in a group-stop.
         if (isGroupStop(status)) task.listen();
-        else if (isSignalStop(status)) task.resume();
+        else task.resume();
+        return;
+      case 'agent':
+        // Waits, stopped, for its next call.
         return;
       case 'launcher':
       case 'unknown':
@@ -85,8 +100,11 @@ export class Dispatcher {
     kernel.tasks.delete(task.tid);
     const { thread } = task;
     if (task.role === 'home' && thread) this.#homeGone(task, thread);
-    else if (task.role === 'launcher') {
-      this.onRootEnded(endingOf(task.status));
+    else if (task.role === 'launcher') this.onRootEnded(endingOf(task.status));
+    else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
+    else if (task.role === 'stub' && thread?.stub === task) {
+      // Killed from outside, by the OOM killer say: the thread cannot go on, so the process must not.
+      c.kill(thread.process.pid, SIGKILL);
     }
     kernel.scheduler.wake(task);
   }
@@ -98,6 +116,7 @@ export class Dispatcher {
     // The leader is reported last, when all its threads are gone (kernel/exit.c, delay_group_leader).
     process.ended = true;
     this.kernel.processes.delete(process.pid);
+    if (process.space.users === 1) killGenerations(process.space);
     leaveSpace(process.space);
     this.kernel.emit('process-ended', { pid: process.pid, status: describeStatus(task.status) });
     if (process.pid === this.kernel.rootPid) this.onRootEnded(endingOf(task.status));
@@ -106,6 +125,10 @@ export class Dispatcher {
   #homeStopped(task: Task, thread: Thread): void {
     const { kernel } = this;
     const { status } = task;
+    if (stopEvent(status) === PTRACE_EVENT_EXIT) {
+      this.#exiting(task, thread);
+      return;
+    }
     if (thread.stub || thread.busy) {
       parkedStopped(kernel, thread);
       return;
@@ -121,20 +144,22 @@ export class Dispatcher {
         cloned(kernel, thread, kernel.task(ptrace.eventMessage(task.tid)));
         letGo(thread);
         return;
-      case PTRACE_EVENT_EXEC:
-        this.#executed(task);
-        return;
-      case PTRACE_EVENT_EXIT:
-        task.resume();
-        return;
       case PTRACE_EVENT_STOP:
         if (isGroupStop(status)) task.listen();
+        else if (thread.caughtAt && !wasAsleep((task.fetch(), task))) occupy(kernel, thread, 'waking', wake(kernel, thread));
         else if (thread.requests.length > 0) serveRequests(kernel, thread);
         else letGo(thread);
         return;
     }
     if (isSignalStop(status)) homeSignal(kernel, thread, stopSignal(status));
     else task.resume();
+  }
+
+  /** A fatal signal ends all threads at once: those that run elsewhere too. */
+  #exiting(task: Task, thread: Thread): void {
+    const FATAL_SIGNAL = 0x7f;
+    if ((ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0) killGenerations(thread.process.space);
+    task.resume();
   }
 
   /** A new image: reported under the leader's tid, whoever called (fs/exec.c, de_thread). */
@@ -159,7 +184,11 @@ export class Dispatcher {
 
   *#newImage(process: Process, thread: Thread): Steps<void> {
     const old = process.space;
+    const agents = old.users === 1 ? [...old.generations.values()].flatMap(({ agent }) => agent ?? []) : [];
+    killGenerations(old);
+    for (const agent of agents) yield* untilGone(agent);
     const space = yield* convertImage(this.kernel, thread.home);
+    yield* reap(this.kernel, thread.home, agents);
     space.users = 1;
     process.space = space;
     process.patches.length = 0;

@@ -17,12 +17,13 @@ export interface RequestMessage {
   parameters: unknown;
 }
 
-export type ToTracer = RequestMessage;
+export type ToTracer = RequestMessage | { type: 'timer'; id: number };
 
 export type FromTracer =
   | { type: 'started'; pid: number }
   | { type: 'failed'; error: PlainFailure; where?: string }
   | { type: 'root-ended'; ending: Ending }
   | { type: 'tree-ended' }
+  | { type: 'set-timer'; id: number; milliseconds: number }
   | { type: 'event'; event: SupervisorEvent }
   | { type: 'reply'; id: number; result?: unknown; error?: PlainFailure };

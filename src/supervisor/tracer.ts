@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { AtlasError } from '../errors/atlas-error.js';
 import { pipe } from '../linux/ffi.js';
-import type { FromTracer, PlainFailure, RequestMessage } from './messages.js';
+import type { FromTracer, PlainFailure, ToTracer } from './messages.js';
 import type {
   Ending,
   LaunchOptions,
@@ -78,10 +78,14 @@ class Tracer implements TracerHandle {
     const id = this.#nextId++;
     const reply = new Deferred<unknown>();
     this.#pending.set(id, reply);
-    const message: RequestMessage = { type: 'request', id, operation, parameters };
+    this.#send({ type: 'request', id, operation, parameters });
+    return reply.promise as Promise<Result<N>>;
+  }
+
+  #send(message: ToTracer): void {
+    if (this.#over) return;
     this.#port.postMessage(message);
     writeSync(this.#bell, '!');
-    return reply.promise as Promise<Result<N>>;
   }
 
   onEvent(listener: (event: SupervisorEvent) => void): void {
@@ -104,6 +108,9 @@ class Tracer implements TracerHandle {
       case 'tree-ended':
         this.#treeEnded.resolve();
         this.#end(new AtlasError('no-such-process', 'The supervised processes have ended.'));
+        return;
+      case 'set-timer':
+        setTimeout(() => this.#send({ type: 'timer', id: message.id }), message.milliseconds);
         return;
       case 'event':
         if (this.#listeners.length === 0 && this.#early.length < MOST_EARLY_EVENTS) this.#early.push(message.event);

@@ -15,7 +15,7 @@ import { addProcess } from '../process/lifecycle.js';
 import { Space } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import { letGo } from '../process/turns.js';
-import { baseFilter } from '../syscalls/filter.js';
+import { baseFilter, stubFilter } from '../syscalls/filter.js';
 import { GATE_FREE_END, GATE_START, MARKER } from '../x64/gate.js';
 import { assembleLauncher, DOORBELL_FD } from '../x64/launcher.js';
 import { Commands } from './commands.js';
@@ -40,15 +40,23 @@ class Tracer {
   readonly dispatcher: Dispatcher;
   readonly commands: Commands;
   #doorbellPid = 0;
+  readonly #timers = new Map<number, () => void>();
+  #nextTimer = 1;
 
   constructor() {
     const storeFd = storeDescriptor();
     this.kernel = new Kernel(
       storeFd,
       (event, fields) => send({ type: 'event', event: { at: performance.now() - started, event, ...fields } }),
+      (milliseconds, ring) => {
+        const id = this.#nextTimer++;
+        this.#timers.set(id, ring);
+        send({ type: 'set-timer', id, milliseconds });
+      },
       (where, error) => this.#defect(where, error),
     );
-    this.commands = new Commands(this.kernel, options.name);
+    const filterOptions = { gateStart: GATE_START, gateEnd: GATE_FREE_END, marker: MARKER, storeFd };
+    this.commands = new Commands(this.kernel, options.name, (signalfdInUse) => stubFilter({ ...filterOptions, signalfdInUse }));
     this.dispatcher = new Dispatcher(
       this.kernel,
       () => this.#hear(),
@@ -103,6 +111,10 @@ class Tracer {
     for (let entry = receiveMessageOnPort(port); entry; entry = receiveMessageOnPort(port)) {
       const message = entry.message as ToTracer;
       if (message.type === 'request') this.commands.serve(message, send);
+      else {
+        this.#timers.get(message.id)?.();
+        this.#timers.delete(message.id);
+      }
     }
   }
 

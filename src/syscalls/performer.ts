@@ -3,31 +3,12 @@
  * there or is parked there, and repeated in the other generations. One scope per mediated call.
  */
 import { ProcessMemory } from '../linux/memory.js';
-import { getSiginfo, SIGINFO_SIZE } from '../linux/ptrace.js';
-import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
 import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Thread } from '../process/model.js';
+import { stopParked } from '../process/parking.js';
 import type { Registers } from '../x64/registers.js';
 import type { Steps } from '../process/steps.js';
-
-/** Brings a parked home to a stop. Signals that arrive meanwhile wait until the thread is free again. */
-export function* stopParked(thread: Thread): Steps<void> {
-  const { home } = thread;
-  home.interrupt();
-  for (;;) {
-    yield* home.nextStop();
-    if (isSignalStop(home.status)) {
-      const info = new Uint8Array(SIGINFO_SIZE);
-      getSiginfo(home.tid, info);
-      thread.stashedSignals.push({ signal: stopSignal(home.status), info });
-      home.resume();
-    } else if (isGroupStop(home.status)) {
-      thread.held = true;
-      return;
-    } else return;
-  }
-}
 
 export class Performer {
   readonly #scope: InjectionScope;

@@ -1,4 +1,185 @@
+/**
+ * The stops of stub tasks: a thread that lives outside the base makes a system call that its stub must not
+ * execute by itself, faults, or is interrupted. The table says who executes the call.
+ */
+import { isError } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
+import { SYS, syscallName } from '../linux/syscall-numbers.js';
+import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import { isSynchronous } from '../linux/signals.js';
+import { killGenerations } from '../process/generation.js';
+import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
+import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
+import { stopParked } from '../process/parking.js';
+import { deliverFault } from '../process/signals.js';
+import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-export function stubStopped(_kernel: Kernel, _task: Task, _thread: Thread | undefined): void {}
+import { letGo, occupy, serveRequests } from '../process/turns.js';
+import { ARGUMENTS } from '../x64/registers.js';
+import { mediate } from './base.js';
+import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
+import { MEMORY_HANDLERS } from './memory.js';
+import { refusalErrno, stubClassOf } from './table.js';
+
+const FUTEX_PRIVATE_FLAG = 0x80;
+const FUTEX_COMMANDS = 0x7f;
+/** LOCK_PI, UNLOCK_PI, TRYLOCK_PI, WAIT_REQUEUE_PI, CMP_REQUEUE_PI, LOCK_PI2 (linux/futex.h). */
+const PI_COMMANDS: ReadonlySet<number> = new Set([6, 7, 8, 11, 12, 13]);
+const PR_SET_NAME = 15;
+/** Calls whose subject is the caller's credentials: they belong to each task, not to the process. */
+const CREDENTIALS: ReadonlySet<number> = new Set([
+  SYS.setuid, SYS.setgid, SYS.setreuid, SYS.setregid, SYS.setresuid, SYS.setresgid, SYS.setfsuid, SYS.setfsgid,
+  SYS.setgroups, SYS.capset,
+]); // biome-ignore format: a short list
+/** Path calls whose path is the first argument; in all others it is the second. */
+const PATH_FIRST: ReadonlySet<number> = new Set(
+  [SYS.open, SYS.stat, SYS.lstat, SYS.access, SYS.readlink, SYS.statfs, SYS.chdir, SYS.creat, SYS.truncate].map(Number),
+);
+const LONGEST_PATH_PREFIX = 32;
+const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
+
+export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
+  if (!thread || thread.busy) {
+    // A spare stays where it is; an owed interrupt of a busy one is over with this stop.
+    if (thread && stopEvent(stub.status) === PTRACE_EVENT_STOP) stub.resume();
+    return;
+  }
+  if (isSeccompStop(stub.status)) {
+    stubCall(kernel, stub, thread);
+    return;
+  }
+  if (isSignalStop(stub.status)) {
+    if (isSynchronous(stopSignal(stub.status))) occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
+    else stub.resume();
+    return;
+  }
+  if (stopEvent(stub.status) === PTRACE_EVENT_STOP && thread.requests.length > 0) {
+    serveRequests(kernel, thread);
+    return;
+  }
+  stub.resume();
+}
+
+function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
+  const regs = stub.fetch();
+  const nr = regs.signed('orig_rax');
+  switch (stubClassOf(nr)) {
+    case 'path':
+      if (!namesSelf(stub, nr)) {
+        letGo(thread);
+        return;
+      }
+      break;
+    case 'private-futex': {
+      const operation = regs.int('rsi');
+      if (PI_COMMANDS.has(operation & FUTEX_COMMANDS)) break;
+      regs.set('rsi', operation & ~FUTEX_PRIVATE_FLAG);
+      stub.commit();
+      letGo(thread);
+      return;
+    }
+    case 'refused':
+      kernel.emit('refused-call', { tid: thread.tid, call: syscallName(nr) });
+      answer(stub, -refusalErrno(nr));
+      letGo(thread);
+      return;
+    case 'everywhere': {
+      const handler = MEMORY_HANDLERS.get(nr);
+      occupy(kernel, thread, syscallName(nr), handler ? mediate(kernel, thread, handler) : everywhere(kernel, thread, nr));
+      return;
+    }
+    case 'both':
+      occupy(kernel, thread, syscallName(nr), both(kernel, thread, nr));
+      return;
+  }
+  switch (nr) {
+    case SYS.getpid:
+      answer(stub, thread.process.pid);
+      letGo(thread);
+      return;
+    case SYS.gettid:
+      answer(stub, thread.tid);
+      letGo(thread);
+      return;
+    case SYS.exit:
+    case SYS.exit_group:
+      occupy(kernel, thread, syscallName(nr), exitAtHome(kernel, thread, nr));
+      return;
+    case SYS.rt_sigreturn:
+      occupy(kernel, thread, 'rt_sigreturn', homeSigreturn(kernel, thread));
+      return;
+    case SYS.fork:
+    case SYS.vfork:
+    case SYS.clone:
+    case SYS.clone3:
+      occupy(kernel, thread, syscallName(nr), childOfStub(kernel, thread, nr));
+      return;
+    default:
+      occupy(kernel, thread, syscallName(nr), homeCall(kernel, thread, nr));
+  }
+}
+
+/** Ends the call that the stub stands before, with this result. */
+function answer(stub: Task, result: number): void {
+  stub.regs.set('rax', result);
+  stub.regs.set('orig_rax', -1);
+  stub.commit();
+}
+
+/** Whether the path means something else to another process. */
+function namesSelf(stub: Task, nr: number): boolean {
+  using memory = new ProcessMemory(stub.tid);
+  const address = stub.regs.get(PATH_FIRST.has(nr) ? 'rdi' : 'rsi');
+  const prefix = Buffer.from(memory.read(address, LONGEST_PATH_PREFIX)).toString('latin1').split('\0', 1)[0]!;
+  return PERSONAL_PATH.test(prefix);
+}
+
+/** Home first; then every generation's agent, and for credentials the tasks that have their own. */
+function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  const { space } = thread.process;
+  const args = ARGUMENTS.map((register) => thread.stub!.regs.signed(register));
+  const result = yield* homeCall(kernel, thread, nr);
+  if (result === undefined || isError(result)) return;
+  using _lock = yield* space.lock.acquire();
+  for (const generation of space.generations.values()) {
+    if (!generation.agent) continue;
+    const others = CREDENTIALS.has(nr) ? [generation.agent, ...generation.spareStubs] : [generation.agent];
+    for (const task of others) yield* call(kernel, task, nr, ...args);
+  }
+  if (CREDENTIALS.has(nr)) yield* replay(kernel, thread, nr, args);
+}
+
+/** The thread's two tasks: home first, then the stub. */
+function* both(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  const subject = thread.stub!.regs.int('rdi');
+  const args = ARGUMENTS.map((register) => thread.stub!.regs.signed(register));
+  const own = nr === SYS.prctl ? subject === PR_SET_NAME : subject === thread.tid || subject === 0;
+  const result = yield* homeCall(kernel, thread, nr);
+  if (result === undefined || isError(result) || !own) return;
+  if (nr !== SYS.prctl) args[0] = 0;
+  yield* replay(kernel, thread, nr, args);
+}
+
+/** Has the stub make the call too: its own state changes as the home's did. */
+function* replay(kernel: Kernel, thread: Thread, nr: number, args: readonly number[]): Steps<void> {
+  if (!thread.stub) return;
+  const scope = new InjectionScope(kernel, thread.stub);
+  yield* scope.call(nr, ...args);
+  yield* scope.restore();
+}
+
+/** The thread, or the process, ends: its home does, with all that hangs on its identity; the stub is free. */
+function* exitAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  const stub = thread.stub!;
+  const { home } = thread;
+  yield* stopParked(thread);
+  if (nr === SYS.exit_group) killGenerations(thread.process.space);
+  home.regs.assign(stub.regs);
+  home.regs.set('rip', kernel.gate.call);
+  home.regs.set('rax', nr);
+  home.regs.set('orig_rax', -1);
+  home.commit();
+  retireStub(thread);
+}

@@ -1,0 +1,81 @@
+/**
+ * Breakpoints in the base's text. A thread that sleeps in the kernel cannot run an instruction of the base
+ * before it comes out at the address behind its `syscall`: a breakpoint there catches it, and its sleep is
+ * not disturbed. Text is a private mapping, so the byte is in the base only.
+ */
+import { ProcessMemory } from '../linux/memory.js';
+import { hasSignal, kernelPlace, type SignalMasks, signalMasks } from '../linux/proc.js';
+import { getSigmask, setSigmask, SIGSET_SIZE } from '../linux/ptrace.js';
+import { SIGTRAP } from '../linux/signals.js';
+import type { Breakpoint, Space, Thread } from './model.js';
+
+const INT3 = 0xcc;
+
+export function plant(space: Space, address: number): Breakpoint {
+  const present = space.breakpoints.get(address);
+  if (present) return present;
+  using memory = new ProcessMemory(space.hostPid);
+  const original = memory.read(address, 1)[0];
+  if (original === undefined || !memory.write(address, Uint8Array.of(INT3))) {
+    throw new Error(`no breakpoint can be set at 0x${address.toString(16)}`);
+  }
+  const breakpoint: Breakpoint = { address, original, sleepers: new Set(), pinned: false };
+  space.breakpoints.set(address, breakpoint);
+  return breakpoint;
+}
+
+/** Takes the byte away again when nobody needs it. */
+export function release(space: Space, breakpoint: Breakpoint): void {
+  if (breakpoint.sleepers.size > 0 || breakpoint.pinned || space.breakpoints.get(breakpoint.address) !== breakpoint) return;
+  space.breakpoints.delete(breakpoint.address);
+  using memory = new ProcessMemory(space.hostPid);
+  memory.write(breakpoint.address, Uint8Array.of(breakpoint.original));
+}
+
+/** What of SIGTRAP's state the kernel overwrites when a breakpoint hits while SIGTRAP is blocked (force_sig). */
+const blocksTrap = (masks: SignalMasks): boolean => hasSignal(masks.blocked, SIGTRAP);
+
+/**
+ * Arms the way out of the kernel for a thread that sleeps there.
+ * @returns whether it is certain to be caught; otherwise it has woken up meanwhile
+ */
+export function catchSleeper(thread: Thread): 'caught' | 'awake' | 'impossible' {
+  const { space, pid } = thread.process;
+  const place = kernelPlace(pid, thread.tid);
+  const masks = signalMasks(thread.tid);
+  if (!place?.asleep || !masks) return 'awake';
+  if (hasSignal(masks.ignored, SIGTRAP) || (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP))) return 'impossible';
+  const breakpoint = plant(space, place.pc);
+  breakpoint.sleepers.add(thread);
+  const again = kernelPlace(pid, thread.tid);
+  if (!again?.asleep || again.pc !== place.pc) {
+    breakpoint.sleepers.delete(thread);
+    release(space, breakpoint);
+    return 'awake';
+  }
+  thread.caughtAt = breakpoint;
+  thread.trapBlocked = blocksTrap(masks);
+  return 'caught';
+}
+
+export function letSleeperGo(thread: Thread): void {
+  const breakpoint = thread.caughtAt;
+  if (!breakpoint) return;
+  thread.caughtAt = undefined;
+  breakpoint.sleepers.delete(thread);
+  release(thread.process.space, breakpoint);
+}
+
+/** After a hit: the instruction pointer back onto the instruction, and SIGTRAP blocked as it was. */
+export function unwindHit(thread: Thread, breakpoint: Breakpoint): void {
+  const { home } = thread;
+  home.fetch().set('rip', breakpoint.address);
+  home.regs.set('orig_rax', -1);
+  home.commit();
+  if (!thread.trapBlocked) return;
+  const mask = new Uint8Array(SIGSET_SIZE);
+  getSigmask(home.tid, mask);
+  mask[0] = mask[0]! | (1 << (SIGTRAP - 1));
+  setSigmask(home.tid, mask);
+  thread.trapBlocked = false;
+}

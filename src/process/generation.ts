@@ -1,0 +1,289 @@
+/**
+ * Making and ending a generation. The base's agent, a thread that no program code ever runs in, performs
+ * the clone: no thread of the program pauses for it.
+ */
+import { AtlasError } from '../errors/atlas-error.js';
+import { isError } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
+import { kernelPlace, readMaps } from '../linux/proc.js';
+import { SIGKILL } from '../linux/signals.js';
+import { SYS } from '../linux/syscall-numbers.js';
+import { c } from '../linux/ffi.js';
+import { PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
+import { PAGE } from '../memory/store.js';
+import { GATE_INFLIGHT, GATE_LISTS, GATE_MODE } from '../x64/gate.js';
+import { setAllBlocked } from './convert.js';
+import { birthOf } from './fork.js';
+import { ask, wasAsleep } from './hold.js';
+import { atMarker, call, InjectionScope } from './inject.js';
+import type { Kernel } from './kernel.js';
+import { Generation, type Process, type Space, type Thread } from './model.js';
+import { Condition, pause, type Steps, TaskGone } from './steps.js';
+import type { Task } from './task.js';
+
+const CLONE_VM = 0x100;
+const CLONE_FS = 0x200;
+const CLONE_FILES = 0x400;
+const CLONE_SIGHAND = 0x800;
+const CLONE_THREAD = 0x10000;
+const CLONE_SYSVSEM = 0x40000;
+/** A further thread of the caller's host process. */
+const THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+/** A host process with the same files and working directory, and its own copy of the address space. */
+const GENERATION_FLAGS = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+const PR_SET_NO_NEW_PRIVS = 38;
+const SECCOMP_SET_MODE_FILTER = 1;
+const WALL = 0x40000000;
+
+/** Builds the additional filter of stub tasks. */
+export type StubFilter = (signalfdInUse: boolean) => Uint8Array;
+
+const wordAt = (space: Space, address: number): number => {
+  const bytes = new Uint8Array(4);
+  space.store.read(address, bytes);
+  return new DataView(bytes.buffer).getUint32(0, true);
+};
+
+/** Sends memory calls through the supervisor (1), or lets the gate do them (0). */
+function setMode(space: Space, mode: 0 | 1): void {
+  space.store.write(GATE_MODE, Uint8Array.of(mode, 0, 0, 0));
+}
+
+export function* createGeneration(kernel: Kernel, process: Process, filter: StubFilter): Steps<Generation> {
+  const { space } = process;
+  using _lock = yield* space.lock.acquire();
+  if (space.users > 1) {
+    throw new AtlasError('refused', `Process ${process.pid} is inside vfork.`, 'Try again in a moment.');
+  }
+  setMode(space, 1);
+  try {
+    space.baseAgent ??= yield* makeBaseAgent(kernel, process);
+    while (wordAt(space, GATE_INFLIGHT) !== 0) yield* pause(kernel.scheduler);
+    refusePrivateMemory(process);
+    const agent = yield* cloneBase(kernel, space.baseAgent);
+    yield* prepareStubProcess(kernel, space, agent, filter(false));
+    const generation = new Generation(space.nextGeneration++, agent.tid, agent);
+    withoutBreakpoints(space, generation);
+    space.generations.set(generation.id, generation);
+    kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
+    return generation;
+  } catch (error) {
+    if (space.generations.size === 1 && space.baseAgent === undefined) setMode(space, 0);
+    throw error;
+  }
+}
+
+/** The breakpoints that wait in the base's text for sleepers were copied with it. */
+function withoutBreakpoints(space: Space, generation: Generation): void {
+  if (space.breakpoints.size === 0) return;
+  using memory = new ProcessMemory(generation.hostPid);
+  for (const { address, original } of space.breakpoints.values()) memory.write(address, Uint8Array.of(original));
+}
+
+/** What a generation would copy instead of share must not be there. */
+function refusePrivateMemory(process: Process): void {
+  for (const area of readMaps(process.pid)) {
+    if (area.permissions[1] !== 'w' || area.permissions[3] !== 'p' || area.name === '[stack]') continue;
+    const strings = area.end - area.start <= 64 * PAGE && area.inode === 0 && area.start > 0x7f00_0000_0000;
+    if (strings) continue;
+    throw new AtlasError(
+      'refused',
+      `Process ${process.pid} has private writable memory at 0x${area.start.toString(16)} (${area.name || 'anonymous'}).`,
+      'It would not be shared between generations; this kind of mapping is not supported.',
+    );
+  }
+}
+
+/** Threads in the order in which their interruption costs the least. */
+function byDisturbance(process: Process): Thread[] {
+  const rank = (thread: Thread): number => {
+    const place = kernelPlace(process.pid, thread.tid);
+    if (!place?.asleep) return 0;
+    // The ones that are made again from the start: best without a timeout.
+    if (place.nr !== SYS.epoll_wait && place.nr !== SYS.epoll_pwait) return 1;
+    return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
+  };
+  return [...process.threads.values()]
+    .filter((thread) => !thread.stub)
+    .map((thread) => ({ thread, rank: rank(thread) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ thread }) => thread);
+}
+
+function* makeBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
+  for (const thread of byDisturbance(process)) {
+    let agent: Task | undefined;
+    const done = new Condition(kernel.scheduler);
+    const onGone = (): void => done.fulfil();
+    thread.onGone.add(onGone);
+    ask(thread, function* (held): Steps<void> {
+      wasAsleep((held.home.fetch(), held.home));
+      const scope = new InjectionScope(kernel, held.home);
+      const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
+      if (!isError(tid)) {
+        agent = kernel.task(held.home.newborn);
+        agent.role = 'base-agent';
+      }
+      yield* scope.restore();
+      thread.onGone.delete(onGone);
+      done.fulfil();
+    });
+    yield* done.wait();
+    if (!agent) continue;
+    yield* birthOf(agent);
+    setAllBlocked(agent.tid);
+    agent.space = process.space;
+    park(kernel, agent);
+    return agent;
+  }
+  throw new AtlasError('refused', `No thread of process ${process.pid} could be borrowed.`, 'Is it exiting?');
+}
+
+/** Sends a stopped task of ours to sleep in the gate. */
+export function park(kernel: Kernel, task: Task): void {
+  task.fetch();
+  task.regs.set('rip', kernel.gate.park);
+  task.regs.set('orig_rax', -1);
+  task.commit();
+  task.resume();
+}
+
+/** Wakes the parked base agent for a few calls, and parks it again. */
+export function* withBaseAgent<T>(kernel: Kernel, agent: Task, work: () => Steps<T>): Steps<T> {
+  agent.interrupt();
+  do {
+    yield* agent.nextStop();
+  } while (stopEvent(agent.status) !== PTRACE_EVENT_STOP);
+  const result = yield* work();
+  park(kernel, agent);
+  return result;
+}
+
+function* cloneBase(kernel: Kernel, baseAgent: Task): Steps<Task> {
+  return yield* withBaseAgent(kernel, baseAgent, function* () {
+    const pid = yield* call(kernel, baseAgent, SYS.clone, GENERATION_FLAGS, 0, 0, 0, 0);
+    if (isError(pid)) {
+      throw new AtlasError('refused', `The kernel refused a further process (errno ${-pid}).`, 'Check RLIMIT_NPROC and the pids cgroup.');
+    }
+    const agent = kernel.task(baseAgent.newborn);
+    agent.role = 'agent';
+    yield* birthOf(agent);
+    yield* settleAtMarker(agent);
+    return agent;
+  });
+}
+
+/** A task born inside an injected clone goes on to the marker, as its creator does. */
+function* settleAtMarker(task: Task): Steps<void> {
+  do {
+    task.resume();
+    yield* task.nextStop();
+  } while (!atMarker(task));
+}
+
+/** Its own process group (a group's signals must not come twice), and the stub filter. */
+function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: Uint8Array): Steps<void> {
+  yield* call(kernel, agent, SYS.setpgid, 0, 0);
+  // No stub ever executes another program, so this costs nothing; without CAP_SYS_ADMIN the filter needs it.
+  yield* call(kernel, agent, SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  const program = new BigUint64Array([BigInt(filter.length / 8), BigInt(GATE_LISTS + 16)]);
+  space.store.write(GATE_LISTS, new Uint8Array(program.buffer));
+  space.store.write(GATE_LISTS + 16, filter);
+  const result = yield* call(kernel, agent, SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, GATE_LISTS);
+  if (isError(result)) throw new Error(`the stub filter in ${agent.tid}: errno ${-result}`);
+}
+
+/** A stopped stub task, from the spares or newly made. */
+export function* takeStub(kernel: Kernel, generation: Generation): Steps<Task> {
+  const spare = generation.spareStubs.pop();
+  if (spare) return spare;
+  const agent = generation.agent!;
+  const tid = yield* call(kernel, agent, SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
+  if (isError(tid)) {
+    throw new AtlasError('refused', `The kernel refused a further task (errno ${-tid}).`, 'Check RLIMIT_NPROC and the pids cgroup.');
+  }
+  const stub = kernel.task(agent.newborn);
+  stub.role = 'stub';
+  yield* birthOf(stub);
+  return stub;
+}
+
+/** Ends a generation that no thread lives in, and with the last one the base's agent. */
+export function* deleteGeneration(kernel: Kernel, process: Process, id: number): Steps<void> {
+  const { space } = process;
+  using _lock = yield* space.lock.acquire();
+  const generation = space.generations.get(id);
+  if (!generation || !generation.agent) {
+    throw new AtlasError('bad-usage', `Process ${process.pid} has no generation ${id} to delete.`, 'See `atlas generation list`.');
+  }
+  for (const thread of process.threads.values()) {
+    if (thread.generation === generation) {
+      throw new AtlasError('refused', `Thread ${thread.tid} lives in generation ${id}.`, 'Migrate its threads first.');
+    }
+  }
+  space.generations.delete(id);
+  yield* endStubProcess(kernel, space, generation);
+  kernel.emit('generation-deleted', { pid: process.pid, generation: id });
+  if (space.generations.size === 1) yield* becomePlain(kernel, space);
+}
+
+function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
+  const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];
+  c.kill(generation.hostPid, SIGKILL);
+  for (const task of tasks) yield* untilGone(task);
+  const agent = space.baseAgent;
+  if (!agent) return;
+  // It has no exit signal: only a wait for any kind of child takes its zombie away.
+  yield* withBaseAgent(kernel, agent, () => call(kernel, agent, SYS.wait4, generation.hostPid, 0, WALL, 0));
+}
+
+/** The same after an exec, whose image inherits the zombies of the old one's stub processes. */
+export function* reap(kernel: Kernel, task: Task, ended: readonly Task[]): Steps<void> {
+  if (ended.length === 0) return;
+  const scope = new InjectionScope(kernel, task);
+  for (const { tid } of ended) yield* scope.call(SYS.wait4, tid, 0, WALL, 0);
+  yield* scope.restore();
+}
+
+export function* untilGone(task: Task): Steps<void> {
+  try {
+    while (!task.gone) {
+      yield* task.nextStop();
+      task.resume();
+    }
+  } catch (error) {
+    if (!(error instanceof TaskGone)) throw error;
+  }
+}
+
+/** One plain address space again: no helper, and memory calls at native speed. */
+function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
+  const agent = space.baseAgent;
+  space.baseAgent = undefined;
+  setMode(space, 0);
+  if (!agent) return;
+  agent.interrupt();
+  do {
+    yield* agent.nextStop();
+  } while (stopEvent(agent.status) !== PTRACE_EVENT_STOP);
+  agent.fetch();
+  agent.regs.set('rip', kernel.gate.call);
+  agent.regs.set('rax', SYS.exit);
+  agent.regs.set('rdi', 0);
+  agent.regs.set('orig_rax', -1);
+  agent.commit();
+  agent.resume();
+  yield* untilGone(agent);
+}
+
+/** Ends all stub processes at once: the process itself is ending, or has become another image. */
+export function killGenerations(space: Space): number[] {
+  const hosts: number[] = [];
+  for (const generation of space.generations.values()) {
+    if (!generation.agent) continue;
+    c.kill(generation.hostPid, SIGKILL);
+    hosts.push(generation.hostPid);
+  }
+  return hosts;
+}
+

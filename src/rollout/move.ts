@@ -1,0 +1,133 @@
+/**
+ * Moving a thread to a generation from wherever it is, one attempt at a time. A thread that sleeps in the
+ * kernel is as good as moved once it is certain to be caught on its way out; its sleep is not disturbed.
+ */
+import { catchSleeper, letSleeperGo } from '../process/breakpoints.js';
+import { ask, wasAsleep, windBack, leaksEintr } from '../process/hold.js';
+import type { Kernel } from '../process/kernel.js';
+import { isRestart } from '../linux/errno.js';
+import { kernelPlace } from '../linux/proc.js';
+import { syscallName } from '../linux/syscall-numbers.js';
+import { getXstate } from '../linux/ptrace.js';
+import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.js';
+import { park, takeStub } from '../process/generation.js';
+import type { Generation, Thread } from '../process/model.js';
+import { Condition, type Steps } from '../process/steps.js';
+import type { Task } from '../process/task.js';
+import { restartsAnywhere } from './restart.js';
+
+export type Attempt =
+  | { kind: 'moved'; pauseMicroseconds: number; asleep: boolean }
+  | { kind: 'pending'; reason: string }
+  | { kind: 'gone' };
+
+/** Whether the thread may leave its present code; `undefined` when it may. */
+export type Objection = (thread: Thread, task: Task) => string | undefined;
+
+const MOST_WAKE_UPS = 8;
+
+export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt> {
+  for (let round = 0; round < MOST_WAKE_UPS; round++) {
+    if (thread.home.gone) return { kind: 'gone' };
+    if (thread.generation === to) return { kind: 'moved', pauseMicroseconds: 0, asleep: thread.caughtAt !== undefined };
+    if (thread.caughtAt) {
+      if (to.agent) thread.generation = to;
+      else {
+        thread.generation = to;
+        letSleeperGo(thread);
+      }
+      return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+    }
+    const attempt = thread.stub ? yield* fromStub(kernel, thread, to, objection) : yield* fromHome(kernel, thread, to, objection);
+    if (attempt) return attempt;
+  }
+  return { kind: 'pending', reason: 'wakes up and falls asleep too quickly to be caught' };
+}
+
+/** @returns undefined when the thread's state changed under us: look again */
+function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt | undefined> {
+  if (!thread.busy && kernelPlace(thread.process.pid, thread.tid)?.asleep && !thread.home.stopped) {
+    const caught = catchSleeper(thread);
+    if (caught === 'impossible') return { kind: 'pending', reason: 'asleep, and handles SIGTRAP itself' };
+    if (caught === 'caught') {
+      const reason = objection?.(thread, thread.home);
+      if (reason !== undefined) {
+        letSleeperGo(thread);
+        return { kind: 'pending', reason };
+      }
+      thread.generation = to;
+      return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+    }
+  }
+  const stub = yield* takeStub(kernel, to);
+  const attempt = yield* atStop(kernel, thread, function* (asked) {
+    const { home } = thread;
+    home.fetch();
+    if (wasAsleep(home)) return undefined;
+    const reason = objection?.(thread, home);
+    if (reason !== undefined) return { kind: 'pending', reason };
+    moveOutTo(kernel, thread, to, stub);
+    stub.resume();
+    const pauseMicroseconds = (performance.now() - asked) * 1000;
+    park(kernel, home);
+    return { kind: 'moved', pauseMicroseconds, asleep: false };
+  });
+  if (thread.stub !== stub) to.spareStubs.push(stub);
+  return attempt;
+}
+
+function* fromStub(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt | undefined> {
+  if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
+  return yield* atStop(kernel, thread, function* (asked) {
+    const stub = thread.stub!;
+    const { regs } = stub;
+    stub.fetch();
+    if (regs.signed('orig_rax') >= 0 && (isRestart(regs.signed('rax')) || leaksEintr(regs))) {
+      const nr = regs.signed('orig_rax');
+      if (!restartsAnywhere(stub)) {
+        if (leaksEintr(regs)) windBack(stub);
+        return { kind: 'pending', reason: `asleep in ${syscallName(nr)} until its time-out` };
+      }
+      windBack(stub);
+    }
+    const reason = objection?.(thread, stub);
+    if (reason !== undefined) return { kind: 'pending', reason };
+    if (to.agent) {
+      yield* moveAcross(kernel, thread, to);
+    } else yield* moveHome(kernel, thread);
+    return { kind: 'moved', pauseMicroseconds: (performance.now() - asked) * 1000, asleep: false };
+  });
+}
+
+/** The home is inside a call for the thread: the stub is not needed for going on, its state is kept. */
+function leaveCaller(kernel: Kernel, thread: Thread, to: Generation): Attempt {
+  const stub = thread.stub!;
+  const length = getXstate(stub.tid, kernel.xstate);
+  thread.callerXstate = kernel.xstate.bytes.slice(0, length);
+  retireStub(thread);
+  thread.generation = to;
+  return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+}
+
+/** Runs `work` with the thread's runner at an interrupt stop; it gets the time of the asking in milliseconds. */
+function* atStop(
+  kernel: Kernel,
+  thread: Thread,
+  work: (asked: number) => Steps<Attempt | undefined>,
+): Steps<Attempt | undefined> {
+  const done = new Condition(kernel.scheduler);
+  let attempt: Attempt | undefined = { kind: 'gone' };
+  const onGone = (): void => done.fulfil();
+  thread.onGone.add(onGone);
+  const asked = performance.now();
+  ask(thread, function* (): Steps<void> {
+    thread.onGone.delete(onGone);
+    try {
+      attempt = yield* work(asked);
+    } finally {
+      done.fulfil();
+    }
+  });
+  yield* done.wait();
+  return attempt;
+}
