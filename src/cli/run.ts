@@ -35,7 +35,7 @@ export const runCommand = buildCommand<Flags, string[], CliContext>({
     flags: {
       json: {
         ...jsonFlag,
-        brief: 'Print JSON instead of text; in the foreground, for failures of Atlas only',
+        brief: 'Print JSON instead of text; in the foreground, for a failure to start only',
       },
       name: {
         kind: 'parsed',
@@ -59,7 +59,8 @@ export const runCommand = buildCommand<Flags, string[], CliContext>({
       minimum: 1,
     },
   },
-  func: async function (flags, ...argv) {
+  func: async (flags, ...argv) => {
+    let hasStdout = true;
     try {
       if (flags.name !== undefined) checkRunName(flags.name);
       if (flags.log !== undefined && !flags.detach) {
@@ -73,7 +74,12 @@ export const runCommand = buildCommand<Flags, string[], CliContext>({
       // Loaded late: it needs the native module, without which `atlas doctor` must still work.
       const { runInForeground, runDetached } = await import('./run/front.js');
       const { exitNow } = await import('./run/native-attributes.js');
-      if (!detach) exitNow(status(await runInForeground({ argv, name, detach, log, events })));
+      if (!detach) {
+        const ending = await runInForeground({ argv, name, detach, log, events }, () => {
+          hasStdout = false;
+        });
+        exitNow(status(ending));
+      }
       const started = await runDetached({ argv, name, detach, log, events });
       stdout.write(
         flags.json
@@ -83,7 +89,7 @@ export const runCommand = buildCommand<Flags, string[], CliContext>({
       exitNow(0);
     } catch (failure) {
       const error = AtlasError.from(failure);
-      reportFailure(error, flags.json);
+      reportFailure(error, flags.json && hasStdout);
       const { exitCode } = failure as { exitCode?: number };
       process.exit(exitCode ?? (error.kind === 'bad-usage' ? EXIT_CODE['bad-usage'] : ATLAS_FAILED));
     }

@@ -23,6 +23,19 @@ async function until(what: string, condition: () => Promise<boolean> | boolean):
   }
 }
 
+async function detach(scope: Scope, options: readonly string[], argv: readonly string[]): Promise<Started> {
+  const { status, stdout, stderr } = await scope.cli([
+    'run',
+    '--detach',
+    '--json',
+    ...options,
+    '--',
+    ...argv,
+  ]);
+  assert.equal(status, 0, stdout + stderr);
+  return JSON.parse(stdout) as Started;
+}
+
 const shell = (scope: Scope, script: string) => scope.native(['bash', '-c', script]);
 
 scoped(
@@ -55,23 +68,14 @@ scoped(
 scoped('a detached program is named, logged, controlled and ended', { seconds: 60 }, async (scope) => {
   const script =
     'echo to stdout; echo to stderr >&2; cat; trap "echo bye; exit 0" TERM; while :; do sleep 0.1; done';
-  const started = await scope.json<Started>(['run', '--detach', '--', 'bash', '-c', script]);
+  const started = await detach(scope, [], ['bash', '-c', script]);
   assert.equal(started.name, 'bash');
   assert.equal(started.socket, join(scope.runtimeFolder, 'bash.sock'));
   const output = () => readFile(started.log, 'utf8');
   await until('its output', async () => (await output()).includes('stderr'));
   assert.equal(await output(), 'to stdout\nto stderr\n');
 
-  const second = await scope.json<Started>([
-    'run',
-    '--detach',
-    '--log',
-    'own.log',
-    '--',
-    'bash',
-    '-c',
-    script,
-  ]);
+  const second = await detach(scope, ['--log', 'own.log'], ['bash', '-c', script]);
   assert.deepEqual([second.name, second.log], ['bash-2', join(scope.folder, 'own.log')]);
   const taken = await scope.cli(['run', '--name', 'bash', '--json', '--', 'true']);
   assert.equal(taken.status, 2);

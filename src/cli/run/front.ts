@@ -45,9 +45,10 @@ export class LaunchError extends AtlasError {
 /** Higher than what shells give to the commands that they start. */
 const LOWEST_CHANNEL = 100;
 
-/** Runs a program in the foreground until its root process has ended. */
-export async function runInForeground(request: RunRequest): Promise<Ending> {
+/** Runs a program in the foreground until its root process has ended. From `whenStarted` on, stdout is its alone. */
+export async function runInForeground(request: RunRequest, whenStarted: () => void): Promise<Ending> {
   const supervisor = new Supervisor(request);
+  supervisor.started.then(whenStarted, () => {});
   for (const signal of FORWARDED) process.on(signal, () => supervisor.signal(signal));
   return supervisor.ended;
 }
