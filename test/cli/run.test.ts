@@ -128,7 +128,7 @@ scoped('output ends when the program closes it, not when Atlas ends', { seconds:
   await until('the substitution', () => !substitution.running);
   const [, daemon] = /^<(\d+)>\n$/.exec(await substitution.stdout())!;
   process.kill(Number(daemon), 'SIGKILL');
-  const closed = await shell(scope, `${atlas} sh -c 'echo $$; exec >&-; sleep 30' | { cat; echo end; }`);
+  const closed = await shell(scope, `${atlas} sh -c 'echo $$; exec >&-; exec sleep 30' | { cat; echo end; }`);
   await until('the end of the pipe', async () => (await closed.stdout()).includes('end'));
   process.kill(Number.parseInt(await closed.stdout(), 10), 'SIGKILL');
 });
