@@ -6,7 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileProgram } from './compile.js';
-import { describeTasks, processesOfTest } from './proc.js';
+import { describeTasks, kill, processesOfTest } from './proc.js';
 import { Scope } from './scope.js';
 import type { Started } from './started.js';
 
@@ -88,7 +88,8 @@ class Batch {
       } else if (Date.now() - since > this.secondsEach * 1000) {
         const culprit = current ?? this.names[0]!;
         if (struck || current === undefined) {
-          this.#note(culprit, 'killing it did not help: the supervisor was killed');
+          const report = struck ? 'killing it did not help' : `nothing started\n${await this.scope.report()}`;
+          this.#note(culprit, `${report}\nthe supervisor was killed`);
           driver.kill('SIGKILL');
           await driver.ended;
           return;
@@ -97,7 +98,7 @@ class Batch {
         struck = true;
         since = Date.now();
         const pid = Number(await this.#file(culprit, 'pid'));
-        if (pid > 0) process.kill(pid, 'SIGKILL');
+        if (pid > 0) kill(pid);
       }
     }
     const status = await driver.ended;

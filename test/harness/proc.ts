@@ -91,10 +91,20 @@ async function describeTask(folder: string, tid: string): Promise<string[]> {
     ...stack!
       .split('\n')
       .filter((line) => line !== '')
+      .slice(0, 3)
       .map((line) => `    ${line}`),
   ];
 }
 
 async function text(path: string): Promise<string> {
   return readFile(path, 'latin1').catch(() => '');
+}
+
+/** SIGKILL to a process that may be gone already. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }

@@ -12,7 +12,7 @@ import { AtlasClient } from '../../src/api/client.js';
 import { type User, atlasReadableBy } from './ordinary-user.js';
 import { ATLAS } from './paths.js';
 import { waitForPort } from './ports.js';
-import { MARKER, describeTasks, processesOfTest } from './proc.js';
+import { MARKER, describeTasks, kill, processesOfTest } from './proc.js';
 import { type Outcome, Started } from './started.js';
 
 const EVENT_LOG_TAIL = 60;
@@ -89,7 +89,7 @@ export class Scope {
     return started;
   }
 
-  /** Starts a command under Atlas; what is returned is the supervisor. */
+  /** Starts a command under Atlas; what is returned is the process that a shell would wait for. */
   async atlas(argv: readonly string[], options: RunOptions = {}): Promise<Started> {
     const log = join(this.folder, `${this.#started.length}.events`);
     this.#eventLogs.push(log);
@@ -169,6 +169,22 @@ export class Scope {
     }
   }
 
+  /** Ends the test after a failure: what it left unfinished is no news. */
+  async abandon(): Promise<void> {
+    clearTimeout(this.#watchdog);
+    await this.#killAll();
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  /** The supervisor of the run: the process that traces, not the one that the shell waits for. */
+  async supervisor(): Promise<number> {
+    for (;;) {
+      for (const { pid } of await processesOfTest(this.id, this.folder))
+        if (await isSupervisor(pid)) return pid;
+      await sleep(5);
+    }
+  }
+
   /** Passes as soon as no process of the test is alive, and fails when that takes too long. */
   async nothingIsLeft(): Promise<void> {
     const deadline = Date.now() + GRACE_MILLISECONDS;
@@ -182,6 +198,7 @@ export class Scope {
 
   /** Supervisors first: their end ends what they trace, stopped or not. */
   async #killAll(): Promise<void> {
+    for (const { pid } of await processesOfTest(this.id, this.folder)) if (await isSupervisor(pid)) kill(pid);
     for (const started of this.#started) if (started.running) started.kill('SIGKILL');
     for (let attempt = 0; attempt < 50; attempt++) {
       const left = await processesOfTest(this.id, this.folder);
@@ -204,21 +221,17 @@ export function scoped(
     try {
       await Promise.race([body(scope, user), scope.expired]);
     } catch (error) {
-      await scope.close().catch((left: Error) => {
-        throw new AggregateError([error, left], `${(error as Error).message}\nand ${left.message}`);
-      });
+      await scope.abandon();
       throw error;
     }
     await scope.close();
   });
 }
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
+async function isSupervisor(pid: number): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  // It sets its title once its control socket has a name.
+  return /^atlas |run\/supervisor\.js/.test(command);
 }
 
 function withRejecter(): { promise: Promise<never>; reject: (error: Error) => void } {

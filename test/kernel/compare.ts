@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { assertSameLines } from '../harness/lines.js';
 import { type BatchOptions, type ProgramResult, runBatch } from '../harness/batch.js';
 
 /** A suite in which every program must behave under Atlas exactly as it does natively. */
@@ -23,10 +24,9 @@ export function sameAsNative(title: string, names: readonly string[], options: B
         assert.doesNotMatch(expected.stdout, /failed:/, 'it passes natively');
         assert.ok(actual !== undefined, 'it ran under Atlas');
         assert.equal(actual.trouble, '', actual.trouble);
-        assert.deepEqual(
-          { waitStatus: actual.waitStatus, stdout: actual.stdout, stderr: actual.stderr },
-          { waitStatus: expected.waitStatus, stdout: expected.stdout, stderr: expected.stderr },
-        );
+        assertSameLines(actual.stdout, expected.stdout);
+        assertSameLines(actual.stderr, expected.stderr);
+        assert.equal(actual.waitStatus, expected.waitStatus);
       });
     }
   });

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { compileProgram } from '../harness/compile.js';
+import { assertSameLines } from '../harness/lines.js';
 import { type Scope, scoped } from '../harness/scope.js';
 import { script } from './scripts.js';
 
@@ -33,15 +34,4 @@ async function save(scope: Scope, scripts: readonly string[]): Promise<string[]>
   const files = scripts.map((_, index) => join(scope.folder, `script-${index}`));
   await Promise.all(files.map((file, index) => writeFile(file, scripts[index]!)));
   return files;
-}
-
-/** The first difference says more than two long texts. */
-export function assertSameLines(actual: string, expected: string): void {
-  if (actual === expected) return;
-  const [actualLines, expectedLines] = [actual.split('\n'), expected.split('\n')];
-  const at = expectedLines.findIndex((line, index) => actualLines[index] !== line);
-  const context = expectedLines.slice(Math.max(0, at - 2), at);
-  assert.fail(
-    `line ${at + 1} differs\n  before:   ${context.join('\n            ')}\n  natively: ${expectedLines[at]}\n  Atlas:    ${actualLines[at]}`,
-  );
 }

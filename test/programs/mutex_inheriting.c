@@ -36,7 +36,9 @@ int main(void) {
   CHECK(pthread_mutex_init(&both->mutex, &attributes) == 0);
   pid_t pid = fork();
   for (int i = 0; i < 300; i++) {
-    CHECK(pthread_mutex_lock(&both->mutex) == 0);
+    int result = pthread_mutex_lock(&both->mutex);
+    if (result != 0) say("%s: lock %d: %s", pid == 0 ? "child" : "parent", i, strerror(result));
+    CHECK(result == 0);
     both->counter++;
     if (i % 30 == 0) sched_yield();
     CHECK(pthread_mutex_unlock(&both->mutex) == 0);

@@ -5,28 +5,42 @@ import { processesOfTest } from '../harness/proc.js';
 import { scoped } from '../harness/scope.js';
 
 const ATTEMPTS = 12;
+/** What `atlas run` exits with when Atlas itself failed. */
+const ATLAS_FAILED = 125;
 
 scoped('killing the supervisor at any moment ends the process tree', { seconds: 120 }, async (scope) => {
   const program = await compileProgram('restless_tree');
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const supervisor = await scope.atlas([program]);
+    const front = await scope.atlas([program]);
+    const supervisor = await scope.supervisor();
     // The first attempts hit the launch, the later ones the tree at work.
-    await sleep(100 + attempt * 90 + Math.random() * 60);
-    supervisor.kill('SIGKILL');
-    assert.equal(await supervisor.ended, 128 + 9);
+    await sleep(attempt * 50 + Math.random() * 60);
+    process.kill(supervisor, 'SIGKILL');
+    assert.equal(await front.ended, ATLAS_FAILED);
+    await scope.nothingIsLeft();
+  }
+});
+
+scoped('killing the foreground command ends the process tree', { seconds: 60 }, async (scope) => {
+  const program = await compileProgram('restless_tree');
+  for (let attempt = 0; attempt < 4; attempt++) {
+    const front = await scope.atlas([program]);
+    await sleep(100 + attempt * 200);
+    front.kill('SIGKILL');
+    await front.ended;
     await scope.nothingIsLeft();
   }
 });
 
 scoped('killing the supervisor while threads are in another generation', { seconds: 60 }, async (scope) => {
   const program = await compileProgram('restless_tree');
-  const supervisor = await scope.atlas([program], { name: 'tree' });
-  while (!(await supervisor.stdout()).includes('restless')) await sleep(20);
+  const front = await scope.atlas([program], { name: 'tree' });
+  while (!(await front.stdout()).includes('restless')) await sleep(20);
   const client = await scope.client('tree');
   const { generation } = await client.request('generation.create', { process: 'tree' });
   await client.request('migrate', { process: 'tree', to: generation, timeoutMilliseconds: 5000 });
-  supervisor.kill('SIGKILL');
-  await supervisor.ended;
+  process.kill(client.info.supervisorPid, 'SIGKILL');
+  await front.ended;
   await scope.nothingIsLeft();
 });
 

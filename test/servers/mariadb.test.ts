@@ -5,7 +5,6 @@ import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { missing } from '../harness/programs.js';
 import { scoped } from '../harness/scope.js';
-import type { Started } from '../harness/started.js';
 import { MariaDb, assertNoClientError, removeTemplate } from './mariadb.js';
 import { thereAndBack } from './migration.js';
 
@@ -48,21 +47,20 @@ scoped(
   },
 );
 
-const casualties: ['the server' | 'the supervisor', (database: MariaDb, server: Started) => Promise<void>][] =
+const casualties: ['the server' | 'the supervisor', (database: MariaDb) => Promise<void>][] = [
   [
-    [
-      'the server',
-      async (database) => {
-        process.kill(Number(await readFile(database.pidFile, 'utf8')), 'SIGKILL');
-      },
-    ],
-    [
-      'the supervisor',
-      async (_, server) => {
-        server.kill('SIGKILL');
-      },
-    ],
-  ];
+    'the server',
+    async (database) => {
+      process.kill(Number(await readFile(database.pidFile, 'utf8')), 'SIGKILL');
+    },
+  ],
+  [
+    'the supervisor',
+    async ({ scope }) => {
+      process.kill(await scope.supervisor(), 'SIGKILL');
+    },
+  ],
+];
 
 for (const [who, kill] of casualties) {
   scoped(
@@ -87,7 +85,7 @@ for (const [who, kill] of casualties) {
       const client = [...database.client('mariadb'), '--unbuffered', '-N', 'sbtest'];
       const writer = await scope.native(client, { input: statements });
       await sleep(2500);
-      await kill(database, server);
+      await kill(database);
       await Promise.all([server.ended, writer.ended, load.ended]);
       await scope.nothingIsLeft();
       const acknowledged = (await writer.stdout()).split('\n').filter(Boolean).map(Number);

