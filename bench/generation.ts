@@ -1,6 +1,7 @@
 /** (c) What it takes to create a generation, by how much memory is resident: it should not matter. */
 import { readFile } from 'node:fs/promises';
 import { freePort } from '../examples/load/load.js';
+import { whileItRuns } from '../examples/demo/supervised.js';
 import type { BenchContext } from './context.js';
 import { type Row, type Section, duration, median } from './format.js';
 
@@ -17,7 +18,7 @@ async function createAndDelete(context: BenchContext, megabytes: number, rounds:
   const port = await freePort();
   const program = await context.program('resident');
   const server = await context.supervise([program, String(port), String(megabytes)], port);
-  try {
+  return whileItRuns(server, async () => {
     const microseconds: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const created = await server.client.request('generation.create', { process: server.name });
@@ -28,9 +29,7 @@ async function createAndDelete(context: BenchContext, megabytes: number, rounds:
       });
     }
     return microseconds;
-  } finally {
-    await server.stop();
-  }
+  });
 }
 
 export async function benchGeneration(context: BenchContext): Promise<Section> {

@@ -4,6 +4,7 @@ import { run } from '../examples/build/command.js';
 import { buildQuote } from '../examples/build/quote.js';
 import { percentile } from '../examples/load/latency.js';
 import { Load, freePort } from '../examples/load/load.js';
+import { whileItRuns } from '../examples/demo/supervised.js';
 import type { BenchContext } from './context.js';
 import { type Row, type Section, duration } from './format.js';
 
@@ -23,7 +24,7 @@ async function measure(context: BenchContext, rounds: number): Promise<{ pauses:
   const target = await buildQuote(await context.subfolder('migration'));
   const port = await freePort();
   const server = await context.supervise(target.serve(port), port);
-  try {
+  return whileItRuns(server, async () => {
     const load = new Load({
       protocol: 'quote',
       port,
@@ -45,9 +46,7 @@ async function measure(context: BenchContext, rounds: number): Promise<{ pauses:
     } finally {
       await load.abandon();
     }
-  } finally {
-    await server.stop();
-  }
+  });
 }
 
 function row(kind: string, pauses: number[], goal: string): Row {

@@ -8,7 +8,7 @@ import { type Latencies, type Window, latenciesIn } from '../load/latency.js';
 import { Load, type LoadOptions, freePort } from '../load/load.js';
 import type { Recording } from '../load/recording.js';
 import { type Versions, judgeVersions } from '../load/versions.js';
-import { SupervisedServer } from './supervised.js';
+import { SupervisedServer, whileItRuns } from './supervised.js';
 
 export interface RolloutPlan {
   target: Target;
@@ -78,7 +78,7 @@ export async function rollOut(
   const name = `${plan.target.name}-${plan.strategy}-${process.pid}`;
   const server = await SupervisedServer.start(name, plan.target.serve(port), port, dirname(plan.patchFile));
   onServer?.(server);
-  try {
+  return whileItRuns(server, async () => {
     const seconds = (WARM_UP_MILLISECONDS + plan.millisecondsBefore + plan.millisecondsAfter) / 1000 + 40;
     const perSecond = plan.load.requestsPerSecond === 0 ? 100_000 : plan.load.requestsPerSecond + 1000;
     const load = new Load({ ...plan.load, port, capacity: Math.ceil(seconds * perSecond) });
@@ -87,9 +87,7 @@ export async function rollOut(
     } finally {
       await load.abandon();
     }
-  } finally {
-    await server.stop();
-  }
+  });
 }
 
 /** What went wrong, in words; empty when every answer was right and the process is plain again. */

@@ -123,3 +123,16 @@ export class SupervisedServer {
     throw new AtlasError('internal', `${this.name} or its supervisor did not end on SIGTERM and was killed`);
   }
 }
+
+/** Does something with a server and stops it. That it would not stop is no news when something else went wrong. */
+export async function whileItRuns<T>(server: { stop(): Promise<void> }, body: () => Promise<T>): Promise<T> {
+  let result: T;
+  try {
+    result = await body();
+  } catch (error) {
+    await server.stop().catch(() => {});
+    throw error;
+  }
+  await server.stop();
+  return result;
+}
