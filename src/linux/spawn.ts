@@ -49,7 +49,9 @@ export function spawnImage(image: Uint8Array, name: string, descriptors: readonl
     c.spawnAttrSetSigmask(attributes, new Uint8Array(SIGSET_BYTES));
     // Node ignores these two, and an ignored signal stays ignored through exec.
     const defaults = new Uint32Array(SIGSET_BYTES / 4);
-    defaults[0] = (1 << (SIGPIPE - 1)) | (1 << (SIGXFSZ - 1));
+    // And glibc itself leaves its two internal signals, 32 and 33, ignored in the child (spawni.c).
+    defaults[0] = (1 << (SIGPIPE - 1)) | (1 << (SIGXFSZ - 1)) | (1 << 31);
+    defaults[1] = 1;
     c.spawnAttrSetSigdefault(attributes, defaults);
     for (const [ours, theirs] of descriptors) c.spawnActionsDup2(actions, ours, theirs);
     const argument = new TextEncoder().encode(`${name}\0`);

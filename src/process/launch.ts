@@ -83,9 +83,12 @@ export function* launch(kernel: Kernel, command: Command): Steps<Task> {
   task.role = 'launcher';
   ptrace.seize(pid);
   task.interrupt();
-  do {
+  for (;;) {
     yield* task.nextStop();
-  } while (stopEvent(task.status) !== PTRACE_EVENT_STOP);
+    if (stopEvent(task.status) === PTRACE_EVENT_STOP) break;
+    // posix_spawn may return before the child's own execve is over: its exec event comes first then.
+    task.resume();
+  }
   const { regs } = task;
   regs.assign(task.fetch());
 

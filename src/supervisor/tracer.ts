@@ -1,6 +1,6 @@
 /** The control side's handle of the tracing thread. */
 import { writeSync } from 'node:fs';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { AtlasError } from '../errors/atlas-error.js';
 import { pipe } from '../linux/ffi.js';
 import type { FromTracer, PlainFailure, ToTracer } from './messages.js';
@@ -56,7 +56,11 @@ class Tracer implements TracerHandle {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, transferList: [port2], trackUnmanagedFds: false });
     port1.on('message', (message: FromTracer) => this.#receive(message));
     worker.on('error', (error) => this.#end(AtlasError.from(error)));
-    worker.on('exit', () => this.#end(new AtlasError('internal', 'The tracing thread ended.')));
+    worker.on('exit', () => {
+      // The thread's end may overtake its last messages, which say how the program ended.
+      for (let entry = receiveMessageOnPort(port1); entry; entry = receiveMessageOnPort(port1)) this.#receive(entry.message as FromTracer);
+      this.#end(new AtlasError('internal', 'The tracing thread ended.'));
+    });
   }
 
   get started(): Promise<void> {

@@ -31,9 +31,14 @@ export function assembleLauncher(kind: 'sleeper' | 'doorbell', scratchSize: numb
   if (kind === 'sleeper') {
     a.moveImmediate('rax', SYS.pause).label('syscall').syscall().jump('start');
   } else {
-    a.moveImmediate('rdi', DOORBELL_FD).move('rsi', 'rsp').arithmetic('add', 'rsi', -256);
+    // It must not keep the program's pipes and terminal open.
+    for (const [first, last] of [[0, DOORBELL_FD - 1], [DOORBELL_FD + 1, 0x7fff_ffff]] as const) {
+      a.moveImmediate('rdi', first).moveImmediate('rsi', last).moveImmediate('rdx', 0);
+      a.moveImmediate('rax', SYS.close_range).syscall();
+    }
+    a.label('listen').moveImmediate('rdi', DOORBELL_FD).move('rsi', 'rsp').arithmetic('add', 'rsi', -256);
     a.moveImmediate('rdx', 64).moveImmediate('rax', SYS.read).label('syscall').syscall();
-    a.arithmetic('cmp', 'rax', 0).jumpIf('e', 'end').emit(0xcc).jump('start');
+    a.arithmetic('cmp', 'rax', 0).jumpIf('e', 'end').emit(0xcc).jump('listen');
     a.label('end').moveImmediate('rdi', 0).moveImmediate('rax', SYS.exit_group).syscall();
   }
   const code = a.finish();
