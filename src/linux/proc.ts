@@ -136,3 +136,9 @@ export const taskIds = (pid: number): number[] => {
     return [];
   }
 };
+
+/** The task's id in its own pid namespace, which is what its own calls say. */
+export function ownTid(tid: number): number {
+  const ids = /^NSpid:\s*(.*)$/m.exec(readOrUndefined(`/proc/${tid}/status`) ?? '')?.[1];
+  return Number(ids?.trim().split(/\s+/).at(-1) ?? tid);
+}

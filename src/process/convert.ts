@@ -6,11 +6,11 @@ import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { type MapsLine, readMaps, STAT_ARG_START, statField } from '../linux/proc.js';
-import { getLimit, RLIMIT_NOFILE, RLIMIT_STACK, setLimit } from '../linux/rlimit.js';
+import { getLimit, RLIMIT_NOFILE } from '../linux/rlimit.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isSyscallStop } from '../linux/wait.js';
 import { PAGE, pageDown, Store } from '../memory/store.js';
-import { GATE_DATA, GATE_END, GATE_START } from '../x64/gate.js';
+import { GATE_DATA, GATE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { Registers } from '../x64/registers.js';
 import { type BatchEntry, batch, call } from './inject.js';
 import type { Kernel } from './kernel.js';
@@ -110,20 +110,26 @@ function* createStore(
     const at = yield* rawCall(task, syscallAt, nr, ...args);
     if (at !== args[0]) throw new Error(`mapping the gate into ${task.tid}: errno ${-at}`);
   }
-  yield* claimDescriptor(kernel, task, created);
+  yield* claimDescriptor(kernel, task, store, created);
   return store;
 }
 
 /** Moves the store's descriptor to its number, whatever limit the program has set itself. */
-export function* claimDescriptor(kernel: Kernel, task: Task, created: number): Steps<void> {
-  const limit = getLimit(task.tid, RLIMIT_NOFILE);
+export function* claimDescriptor(kernel: Kernel, task: Task, store: Store, created: number): Steps<void> {
+  const limit = getLimit(task.tid, 'openFiles');
   const needed = BigInt(kernel.storeFd + 1);
   const tooLow = limit.soft < needed;
-  if (tooLow) setLimit(task.tid, RLIMIT_NOFILE, { soft: needed, hard: limit.hard < needed ? needed : limit.hard });
+  if (tooLow) yield* limitFiles(kernel, task, store, needed, limit.hard < needed ? needed : limit.hard);
   const moved = yield* call(kernel, task, SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
-  if (tooLow) setLimit(task.tid, RLIMIT_NOFILE, limit);
+  if (tooLow) yield* limitFiles(kernel, task, store, limit.soft, limit.hard);
   if (isError(moved)) throw new Error(`dup3 of the store in ${task.tid}: errno ${-moved}`);
   yield* call(kernel, task, SYS.close, created);
+}
+
+/** By the task itself: only it may always do so. */
+function* limitFiles(kernel: Kernel, task: Task, store: Store, soft: bigint, hard: bigint): Steps<void> {
+  store.write(GATE_LISTS, new Uint8Array(new BigUint64Array([soft, hard]).buffer));
+  yield* call(kernel, task, SYS.prlimit64, 0, RLIMIT_NOFILE, GATE_LISTS, 0);
 }
 
 /** Fills the gate's part of a store. */
@@ -177,7 +183,7 @@ function moveStack(
   const block = memory.read(sp, strings - sp);
   const newSp = (border - block.length) - ((border - block.length) % 16);
   const below = maps.filter((area) => area.end <= stack.start).at(-1)?.end ?? 0;
-  const { soft } = getLimit(task.tid, RLIMIT_STACK);
+  const { soft } = getLimit(task.tid, 'stack');
   const size = Number(soft < BigInt(LARGEST_STACK) ? soft : BigInt(LARGEST_STACK));
   const start = Math.max(pageDown(stack.end - size), below + Math.min(SMALLEST_GAP, PAGE * 256));
   store.write(newSp, block);

@@ -5,7 +5,7 @@
 import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { readMaps } from '../linux/proc.js';
+import { ownTid, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isSyscallStop,
@@ -22,6 +22,7 @@ import type { Kernel } from './kernel.js';
 import { isStoreArea, protectionBits } from './mapping.js';
 import { type Generation, type Process, Space } from './model.js';
 import { pause, type Steps } from './steps.js';
+import { Registers } from '../x64/registers.js';
 import type { Task } from './task.js';
 
 const MFD_CLOEXEC = 1;
@@ -38,6 +39,47 @@ export function* performClone(kernel: Kernel, task: Task): Steps<Task | number> 
       return kernel.task(ptrace.eventMessage(task.tid));
     }
     if (isSyscallStop(task.status)) return task.fetch().signed('rax');
+  }
+}
+
+const CLONE_CHILD_SETTID = 0x0100_0000;
+
+/**
+ * The kernel writes the child's tid in the child's first moment (kernel/sched/core.c, schedule_tail), when
+ * its memory is still the parent's: the flag is taken out of the call, and the tid written afterwards.
+ */
+export class ChildTid {
+  #address = 0;
+
+  /** @param caller the registers of the call, changed where needed; struct clone_args is in the caller's memory */
+  constructor(caller: Registers, nr: number, memory: ProcessMemory) {
+    if (nr === SYS.clone && caller.get('rdi') & CLONE_CHILD_SETTID) {
+      this.#address = caller.get('r10');
+      caller.set('rdi', caller.get('rdi') - CLONE_CHILD_SETTID);
+    } else if (nr === SYS.clone3) {
+      const args = memory.read(caller.get('rdi'), 24);
+      const view = new DataView(args.buffer);
+      if (args.length < 24 || !(view.getUint32(0, true) & CLONE_CHILD_SETTID)) return;
+      this.#address = Number(view.getBigUint64(16, true));
+      this.#flags = { address: caller.get('rdi'), word: args.slice(0, 4) };
+      view.setUint32(0, (view.getUint32(0, true) & ~CLONE_CHILD_SETTID) >>> 0, true);
+      memory.write(caller.get('rdi'), args.subarray(0, 4));
+    }
+    this.#restore = nr === SYS.clone && this.#address !== 0;
+  }
+  #flags: { address: number; word: Uint8Array } | undefined;
+  readonly #restore: boolean = false;
+
+  /** Gives the parent's registers or memory back what the call said. */
+  undo(caller: Registers, memory: ProcessMemory): void {
+    if (this.#restore) caller.set('rdi', caller.get('rdi') + CLONE_CHILD_SETTID);
+    if (this.#flags) memory.write(this.#flags.address, this.#flags.word);
+  }
+
+  /** Once the child's memory is its own. */
+  write(child: Task, store: Store): void {
+    if (this.#address === 0) return;
+    store.write(this.#address, new Uint8Array(new Int32Array([ownTid(child.tid)]).buffer));
   }
 }
 
@@ -66,11 +108,11 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   store.write(GATE_START, kernel.gate.code);
   store.write(GATE_DATA, new Uint8Array(PAGE));
 
-  yield* claimDescriptor(kernel, child, created);
-  for (const [nr, ...args] of gateMappings(kernel)) {
+  for (const [nr, ...args] of gateMappings(kernel, created)) {
     const at = yield* scope.call(nr, ...args);
     if (at !== args[0]) throw new Error(`mapping the gate into the fork child ${child.tid}: errno ${-at}`);
   }
+  yield* claimDescriptor(kernel, child, store, created);
   const areas = readMaps(child.tid).filter((area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END));
   const entries = areas.map((area) =>
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),

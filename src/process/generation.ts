@@ -62,7 +62,7 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     refusePrivateMemory(process);
     const agent = yield* cloneBase(kernel, space.baseAgent);
     yield* prepareStubProcess(kernel, space, agent, filter(false));
-    const generation = new Generation(space.nextGeneration++, agent.tid, agent);
+    const generation = new Generation(space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
     space.generations.set(generation.id, generation);
     kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
@@ -82,7 +82,7 @@ function withoutBreakpoints(space: Space, generation: Generation): void {
 
 /** What a generation would copy instead of share must not be there. */
 function refusePrivateMemory(process: Process): void {
-  for (const area of readMaps(process.pid)) {
+  for (const area of readMaps(process.space.hostPid)) {
     if (area.permissions[1] !== 'w' || area.permissions[3] !== 'p' || area.name === '[stack]') continue;
     const strings = area.end - area.start <= 64 * PAGE && area.inode === 0 && area.start > 0x7f00_0000_0000;
     if (strings) continue;

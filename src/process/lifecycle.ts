@@ -36,6 +36,17 @@ export function leaveSpace(space: Space): void {
   if (--space.users === 0) space.store[Symbol.dispose]();
 }
 
+/** The thread runs no more; its task's end is reported later, a leader's after all its threads'. */
+export function threadExits(thread: Thread): void {
+  const { process } = thread;
+  process.threads.delete(thread.tid);
+  for (const tell of thread.onGone) tell();
+  thread.onGone.clear();
+  // A leader that has exited has no memory to look at any more.
+  const [other] = process.threads.keys();
+  if (other !== undefined && process.space.hostPid === thread.tid && process.space.users === 1) process.space.hostPid = other;
+}
+
 export function removeThread(kernel: Kernel, thread: Thread): void {
   thread.process.threads.delete(thread.tid);
   for (const tell of thread.onGone) tell();

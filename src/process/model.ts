@@ -27,12 +27,18 @@ export class Generation {
 
   constructor(
     readonly id: number,
-    /** The host process that embodies it. */
-    readonly hostPid: number,
+    hostPid: () => number,
     agent?: Task,
   ) {
+    this.#hostPid = hostPid;
     this.agent = agent;
   }
+
+  /** A live task of the host process that embodies it. */
+  get hostPid(): number {
+    return this.#hostPid();
+  }
+  readonly #hostPid: () => number;
 }
 
 /** A process image: what an exec makes and the next one ends. */
@@ -55,10 +61,11 @@ export class Space {
   constructor(
     scheduler: Scheduler,
     readonly store: Store,
-    readonly hostPid: number,
+    /** A live task of the base's host process, for /proc. */
+    public hostPid: number,
   ) {
     this.lock = new NewLock(scheduler);
-    this.generations.set(0, new Generation(0, hostPid));
+    this.generations.set(0, new Generation(0, () => this.hostPid));
   }
 
   get base(): Generation {

@@ -123,6 +123,9 @@ function* leaveGate(thread: Thread, signal: number): Steps<void> {
   const { home } = thread;
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(home.tid, info);
+  const mask = new Uint8Array(ptrace.SIGSET_SIZE);
+  ptrace.getSigmask(home.tid, mask);
+  ptrace.setSigmask(home.tid, new Uint8Array(ptrace.SIGSET_SIZE).fill(0xff));
   for (let steps = 0; ; steps++) {
     if (steps > MOST_STEPS) throw new Error(`task ${home.tid} does not leave the gate`);
     home.step();
@@ -134,6 +137,7 @@ function* leaveGate(thread: Thread, signal: number): Steps<void> {
     const rip = home.fetch().get('rip');
     if (isSignalStop(home.status) && (rip < GATE_START || rip >= GATE_FREE_END)) break;
   }
+  ptrace.setSigmask(home.tid, mask);
   ptrace.setSiginfo(home.tid, info);
   home.resume(signal);
 }

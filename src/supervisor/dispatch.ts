@@ -28,7 +28,7 @@ import { convertImage } from '../process/convert.js';
 import { killGenerations, reap, untilGone } from '../process/generation.js';
 import { wasAsleep } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
-import { addThread, describe, leaveSpace, removeThread } from '../process/lifecycle.js';
+import { addThread, describe, leaveSpace, removeThread, threadExits } from '../process/lifecycle.js';
 import type { Process, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
@@ -159,6 +159,7 @@ export class Dispatcher {
   #exiting(task: Task, thread: Thread): void {
     const FATAL_SIGNAL = 0x7f;
     if ((ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0) killGenerations(thread.process.space);
+    threadExits(thread);
     task.resume();
   }
 

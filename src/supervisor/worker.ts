@@ -5,7 +5,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { AtlasError } from '../errors/atlas-error.js';
 import * as ptrace from '../linux/ptrace.js';
-import { getLimit, RLIMIT_NOFILE } from '../linux/rlimit.js';
+import { getLimit } from '../linux/rlimit.js';
 import { spawnImage } from '../linux/spawn.js';
 import { Reaper } from '../linux/wait.js';
 import { convertImage } from '../process/convert.js';
@@ -133,7 +133,7 @@ class Tracer {
 
 /** The same number in every process of the tree: the filter compares with it. */
 function storeDescriptor(): number {
-  const { hard } = getLimit(process.pid, RLIMIT_NOFILE);
+  const { hard } = getLimit(process.pid, 'openFiles');
   if (hard < 64n) throw new AtlasError('unsupported-machine', 'RLIMIT_NOFILE is too low.', 'Raise `ulimit -n`.');
   return Number(hard < 1020n ? hard - 1n : 1019n);
 }

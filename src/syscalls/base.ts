@@ -7,7 +7,7 @@ import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isSyscallStop } from '../linux/wait.js';
 import { PAGE, pageUp } from '../memory/store.js';
-import { birthOf, performClone, separate } from '../process/fork.js';
+import { birthOf, ChildTid, performClone, separate } from '../process/fork.js';
 import { Hold } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { addProcess, adopt } from '../process/lifecycle.js';
@@ -77,7 +77,7 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       }
       break;
     case SYS.fork:
-      occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
     case SYS.clone:
       if (regs.get('rdi') & CLONE_UNTRACED) {
@@ -85,11 +85,11 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         home.commit();
       }
       if (regs.get('rdi') & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
     case SYS.clone3:
       if (clone3Flags(thread) & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread));
+      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
     case SYS.close_range:
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
@@ -137,17 +137,23 @@ function clone3Flags(thread: Thread): number {
   return bytes.length < 8 ? CLONE_VM : new DataView(bytes.buffer).getUint32(0, true);
 }
 
-function* forkAtHome(kernel: Kernel, thread: Thread): Steps<void> {
+function* forkAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { process, home } = thread;
   using _lock = yield* process.space.lock.acquire();
   const others = [...process.threads.values()].filter((other) => other !== thread);
   const hold = new Hold(kernel);
   yield* hold.stop(others);
   try {
+    using memory = new ProcessMemory(home.tid);
+    const tid = new ChildTid(home.fetch(), nr, memory);
+    home.commit();
     const child = yield* performClone(kernel, home);
+    tid.undo(home.fetch(), memory);
+    home.commit();
     if (typeof child === 'number') return;
     yield* birthOf(child);
     const space = yield* separate(kernel, process, child, thread.generation);
+    tid.write(child, space.store);
     const born = addProcess(kernel, child, space, process);
     letGo(born);
   } finally {

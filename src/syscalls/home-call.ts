@@ -16,7 +16,7 @@ import {
   stopEvent,
   stopSignal,
 } from '../linux/wait.js';
-import { birthOf, separate } from '../process/fork.js';
+import { birthOf, ChildTid, separate } from '../process/fork.js';
 import { park } from '../process/generation.js';
 import { Hold, leaksEintr } from '../process/hold.js';
 import { atMarker } from '../process/inject.js';
@@ -178,10 +178,14 @@ export function* childOfStub(kernel: Kernel, thread: Thread, nr: number): Steps<
   const hold = new Hold(kernel);
   yield* hold.stop([...process.threads.values()].filter((other) => other !== thread));
   try {
+    using memory = new ProcessMemory(thread.home.tid);
+    const tid = new ChildTid(stub.regs, nr, memory);
     yield* homeCall(kernel, thread, nr, function* (child): Steps<void> {
+      tid.undo(thread.caller, memory);
       yield* birthOf(child);
       continueAs(kernel, thread, child, stack);
       const space = yield* separate(kernel, process, child, thread.generation);
+      tid.write(child, space.store);
       letGo(addProcess(kernel, child, space, process));
     });
   } finally {

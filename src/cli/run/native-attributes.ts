@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs';
 import { c } from '../../linux/ffi.js';
-import { getLimit, RLIMIT_NOFILE, setLimit } from '../../linux/rlimit.js';
+import { getLimit, RLIMIT_NOFILE, setOwnLimit } from '../../linux/rlimit.js';
 import { SYS } from '../../linux/syscall-numbers.js';
 
 /** fcntl(2), asm-generic/fcntl.h */
@@ -13,7 +13,6 @@ const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
 const O_CLOEXEC = 0o2000000;
 
-const SELF = 0;
 
 interface Descriptor {
   number: number;
@@ -88,20 +87,20 @@ export function letGoOf(...descriptors: number[]): void {
 export function parentOpenFileLimit(): number | undefined {
   const [, soft, hard] =
     /^Max open files\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${process.ppid}/limits`, 'utf8')) ?? [];
-  if (soft === undefined || BigInt(hard!) !== getLimit(SELF, RLIMIT_NOFILE).hard) return undefined;
+  if (soft === undefined || BigInt(hard!) !== getLimit(process.pid, 'openFiles').hard) return undefined;
   return Number(soft);
 }
 
 /** Runs `action` with that soft limit of open files, for children to inherit. */
 export async function withOpenFileLimit<T>(soft: number | undefined, action: () => Promise<T>): Promise<T> {
-  const raised = getLimit(SELF, RLIMIT_NOFILE);
+  const raised = getLimit(process.pid, 'openFiles');
   const needed = Math.max(...openDescriptors().map(({ number }) => number)) + 32;
   if (soft === undefined || soft < needed) return action();
-  setLimit(SELF, RLIMIT_NOFILE, { soft: BigInt(soft), hard: raised.hard });
+  setOwnLimit(RLIMIT_NOFILE, { soft: BigInt(soft), hard: raised.hard });
   try {
     return await action();
   } finally {
-    setLimit(SELF, RLIMIT_NOFILE, raised);
+    setOwnLimit(RLIMIT_NOFILE, raised);
   }
 }
 
