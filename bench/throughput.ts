@@ -100,11 +100,11 @@ function row({ workload, operation, pairs, medianRatio, supervisorCores }: Measu
   const native = thousands(median(pairs.map((pair) => pair.native)));
   const atlas = thousands(median(pairs.map((pair) => pair.atlas)));
   return {
-    name: `throughput ${workload} ${operation}`,
+    name: `${workload} ${operation}, throughput`,
     value: ratio(medianRatio),
     beside:
       `${atlas}/s, native ${native}/s; ${ratio(Math.min(...ratios))}–${ratio(Math.max(...ratios))}` +
-      (Number.isNaN(supervisorCores) ? '' : `; supervisor ${supervisorCores.toFixed(2)} cores`),
+      (Number.isNaN(supervisorCores) ? '' : `; ${supervisorCores.toFixed(2)} cpu`),
     goal: '≥ 0.97',
   };
 }
