@@ -32,10 +32,20 @@ async function createAndDelete(context: BenchContext, megabytes: number, rounds:
   });
 }
 
+function row(megabytes: number, microseconds: number[]): Row {
+  return {
+    name: `generation create, ${megabytes} MB resident`,
+    value: duration(median(microseconds)),
+    beside: `min ${duration(Math.min(...microseconds))}, max ${duration(Math.max(...microseconds))}`,
+    goal: '≤ 2 ms, flat',
+  };
+}
+
 export async function benchGeneration(context: BenchContext): Promise<Section> {
   const { quick } = context.options;
   const rows: Row[] = [];
   const notes: string[] = [];
+  const failures: string[] = [];
   const data: { megabytes: number; microseconds: number[] }[] = [];
   for (const megabytes of quick ? MEGABYTES.slice(0, 3) : MEGABYTES) {
     const available = Math.floor(await availableMegabytes());
@@ -46,14 +56,13 @@ export async function benchGeneration(context: BenchContext): Promise<Section> {
       continue;
     }
     context.progress(`  ${megabytes} MB resident`);
-    const microseconds = await createAndDelete(context, megabytes, quick ? 5 : 20);
-    data.push({ megabytes, microseconds });
-    rows.push({
-      name: `generation create, ${megabytes} MB resident`,
-      value: duration(median(microseconds)),
-      beside: `min ${duration(Math.min(...microseconds))}, max ${duration(Math.max(...microseconds))}`,
-      goal: '≤ 2 ms, flat',
-    });
+    try {
+      const microseconds = await createAndDelete(context, megabytes, quick ? 5 : 20);
+      data.push({ megabytes, microseconds });
+      rows.push(row(megabytes, microseconds));
+    } catch (error) {
+      failures.push(`${megabytes} MB: ${(error as Error).message}`);
+    }
   }
   return {
     name: 'generation',
@@ -61,6 +70,6 @@ export async function benchGeneration(context: BenchContext): Promise<Section> {
     rows,
     data,
     notes,
-    failures: [],
+    failures,
   };
 }
