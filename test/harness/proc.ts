@@ -71,7 +71,10 @@ export async function describeTasks(processes: readonly ProcessSnapshot[]): Prom
   for (const { pid, parent, command } of processes) {
     lines.push(`process ${pid} (${command}), parent ${parent}`);
     for (const tid of await readdir(`/proc/${pid}/task`).catch(() => [] as string[])) {
-      lines.push(...(await describeTask(`/proc/${pid}/task/${tid}`, tid)));
+      const description = await describeTask(`/proc/${pid}/task/${tid}`, tid);
+      // A Node.js process has a dozen threads that wait for work: not worth a line.
+      const idle = /TracerPid: 0;/.test(description[0]!) && /wchan futex/.test(description[1]!);
+      if (!idle) lines.push(...description);
     }
   }
   return lines.join('\n');

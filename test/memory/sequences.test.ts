@@ -26,7 +26,7 @@ scoped('random memory calls do what they do natively', { seconds: 240 }, async (
         assert.deepEqual({ status: atlas.status, stderr: atlas.stderr }, { status: 0, stderr: '' });
       },
     ),
-    { numRuns: RUNS, interruptAfterTimeLimit: 180_000, markInterruptAsFailure: false },
+    { numRuns: RUNS, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
   );
 });
 

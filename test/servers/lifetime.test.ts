@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileProgram } from '../harness/compile.js';
+import { ATLAS } from '../harness/paths.js';
 import { processesOfTest } from '../harness/proc.js';
 import { scoped } from '../harness/scope.js';
 
@@ -77,4 +78,14 @@ scoped('standard input passes through', { seconds: 30 }, async (scope) => {
   const native = await scope.runNative(['md5sum'], { input });
   assert.deepEqual(await scope.runAtlas(['md5sum'], { input }), native);
   assert.equal((await processesOfTest(scope.id, scope.folder)).length, 0);
+});
+
+scoped('descriptors that the caller opened pass through', { seconds: 30 }, async (scope) => {
+  const inner = 'for fd in 3 5 7 9 10 20 63; do read -r line <&$fd; echo "$fd $line"; done';
+  const open = [3, 5, 7, 9, 10, 20, 63].map((fd) => `${fd}< <(echo from ${fd})`).join(' ');
+  const through = (command: string) => ['bash', '-c', `${command} bash -c '${inner}' ${open}`];
+  const native = await scope.runNative(through(''));
+  assert.match(native.stdout, /^3 from 3\n.*63 from 63\n$/s);
+  const atlas = await scope.runNative(through(`${process.execPath} ${ATLAS} run --`));
+  assert.deepEqual(atlas, native);
 });
