@@ -5,7 +5,7 @@
  */
 import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, kernelPlace, type SignalMasks, signalMasks } from '../linux/proc.js';
-import { getSigmask, setSigmask, SIGSET_SIZE } from '../linux/ptrace.js';
+import { getSiginfo, getSigmask, setSigmask, SIGINFO_SIZE, SIGSET_SIZE } from '../linux/ptrace.js';
 import { SIGTRAP } from '../linux/signals.js';
 import type { Breakpoint, Space, Thread } from './model.js';
 
@@ -43,7 +43,8 @@ export function catchSleeper(thread: Thread): 'caught' | 'awake' | 'impossible' 
   const { space, pid } = thread.process;
   const place = kernelPlace(pid, thread.tid);
   const masks = signalMasks(thread.tid);
-  if (!place?.asleep || !masks) return 'awake';
+  // Outside a system call: in a page fault, on its way out for good, or in a stop that we have not heard of yet.
+  if (!place?.asleep || place.nr < 0 || !masks) return 'awake';
   if (hasSignal(masks.ignored, SIGTRAP) || (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP))) return 'impossible';
   const breakpoint = plant(space, place.pc);
   breakpoint.sleepers.add(thread);
@@ -66,10 +67,20 @@ export function letSleeperGo(thread: Thread): void {
   release(thread.process.space, breakpoint);
 }
 
+/** Whether the breakpoint that a task ran into has been taken away between its trap and our hearing of it. */
+export function isStaleHit(thread: Thread, address: number): boolean {
+  const SI_KERNEL = 0x80;
+  const info = new Uint8Array(SIGINFO_SIZE);
+  if (!getSiginfo(thread.home.tid, info) || new DataView(info.buffer).getInt32(8, true) !== SI_KERNEL) return false;
+  using memory = new ProcessMemory(thread.home.tid);
+  const byte = memory.read(address, 1)[0];
+  return byte !== undefined && byte !== INT3;
+}
+
 /** After a hit: the instruction pointer back onto the instruction, and SIGTRAP blocked as it was. */
-export function unwindHit(thread: Thread, breakpoint: Breakpoint): void {
+export function unwindHit(thread: Thread, address: number): void {
   const { home } = thread;
-  home.fetch().set('rip', breakpoint.address);
+  home.fetch().set('rip', address);
   home.regs.set('orig_rax', -1);
   home.commit();
   if (!thread.trapBlocked) return;

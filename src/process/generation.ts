@@ -62,7 +62,7 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     refusePrivateMemory(process);
     const agent = yield* cloneBase(kernel, space.baseAgent);
     yield* prepareStubProcess(kernel, space, agent, filter(false));
-    const generation = new Generation(space.nextGeneration++, () => agent.tid, agent);
+    const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
     space.generations.set(generation.id, generation);
     kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
@@ -193,10 +193,24 @@ function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: 
   if (isError(result)) throw new Error(`the stub filter in ${agent.tid}: errno ${-result}`);
 }
 
+/** One call by a generation's agent, in its turn. */
+export function* agentCall(kernel: Kernel, generation: Generation, nr: number, ...args: number[]): Steps<number> {
+  using _turn = yield* generation.agentLock.acquire();
+  return yield* call(kernel, generation.agent!, nr, ...args);
+}
+
 /** A stopped stub task, from the spares or newly made. */
 export function* takeStub(kernel: Kernel, generation: Generation): Steps<Task> {
-  const spare = generation.spareStubs.pop();
-  if (spare) return spare;
+  return generation.spareStubs.pop() ?? (yield* makeStub(kernel, generation));
+}
+
+/** One more spare, made before it is needed: a waking thread does not wait for its making. */
+export function* addSpareStub(kernel: Kernel, generation: Generation): Steps<void> {
+  generation.spareStubs.push(yield* makeStub(kernel, generation));
+}
+
+function* makeStub(kernel: Kernel, generation: Generation): Steps<Task> {
+  using _turn = yield* generation.agentLock.acquire();
   const agent = generation.agent!;
   const tid = yield* call(kernel, agent, SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
   if (isError(tid)) {

@@ -9,7 +9,7 @@
  */
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
-import { type Lock, type Scheduler, Lock as NewLock } from './steps.js';
+import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
 
 /** Bytes of a generation that differ from what the base had when they were written. */
@@ -22,14 +22,18 @@ export class Generation {
   /** Never runs program code; stopped in the gate between the calls it performs. Undefined for the base. */
   readonly agent: Task | undefined;
   readonly divergences: Divergence[] = [];
+  /** Held by whoever has the agent perform calls. */
+  readonly agentLock: Lock;
   /** Stub tasks that wait, stopped, for a thread. */
   readonly spareStubs: Task[] = [];
 
   constructor(
+    scheduler: Scheduler,
     readonly id: number,
     hostPid: () => number,
     agent?: Task,
   ) {
+    this.agentLock = new Lock(scheduler);
     this.#hostPid = hostPid;
     this.agent = agent;
   }
@@ -64,8 +68,8 @@ export class Space {
     /** A live task of the base's host process, for /proc. */
     public hostPid: number,
   ) {
-    this.lock = new NewLock(scheduler);
-    this.generations.set(0, new Generation(0, () => this.hostPid));
+    this.lock = new Lock(scheduler);
+    this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));
   }
 
   get base(): Generation {

@@ -6,13 +6,14 @@
  * signal_delivered). From there the thread goes on in its generation.
  */
 import { c } from '../linux/ffi.js';
-import { hasSignal, signalMasks } from '../linux/proc.js';
+import { ProcessMemory } from '../linux/memory.js';
+import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
-import { SIGCONT, SIGTRAP } from '../linux/signals.js';
+import { isSynchronous, SIGCONT, SIGTRAP } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isGroupStop, isSeccompStop, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
-import { letSleeperGo, unwindHit } from './breakpoints.js';
+import { isStaleHit, letSleeperGo, unwindHit } from './breakpoints.js';
 import { park } from './generation.js';
 import { leaksEintr, windBack } from './hold.js';
 import { InjectionScope } from './inject.js';
@@ -49,14 +50,34 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
   return hasSignal(masks.ignored, signal) || (IGNORED_BY_DEFAULT.has(signal) && !hasSignal(masks.caught, signal));
 };
 
+/** A fault may be the program's own, or ours: the log says where it was. */
+function reportFault(kernel: Kernel, thread: Thread, task: Task, signal: number): void {
+  const rip = task.regs.get('rip');
+  using memory = new ProcessMemory(task.tid);
+  kernel.emit('fault', {
+    tid: thread.tid,
+    task: task.tid,
+    signal,
+    generation: thread.generation.id,
+    rip: `0x${rip.toString(16)}`,
+    code: Buffer.from(memory.read(rip - 8, 24)).toString('hex'),
+    area: readMaps(task.tid).find((area) => area.start <= rip && rip < area.end),
+  });
+}
+
 /** A signal-delivery stop of a thread that lives at home. */
 export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void {
   const { home } = thread;
   const rip = home.fetch().get('rip');
   if (signal === SIGTRAP) {
     const breakpoint = thread.process.space.breakpoints.get(rip - 1);
+    if (!breakpoint && isStaleHit(thread, rip - 1)) {
+      unwindHit(thread, rip - 1);
+      occupy(kernel, thread, 'waking', wake(kernel, thread));
+      return;
+    }
     if (breakpoint) {
-      unwindHit(thread, breakpoint);
+      unwindHit(thread, rip - 1);
       const generation = thread.generation;
       const wasSleeper = thread.caughtAt !== undefined;
       letSleeperGo(thread);
@@ -66,6 +87,7 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
       return;
     }
   }
+  if (isSynchronous(signal)) reportFault(kernel, thread, thread.home, signal);
   restoreInfo(thread, signal);
   if (rip >= GATE_START && rip < GATE_FREE_END) {
     occupy(kernel, thread, 'signal in the gate', leaveGate(thread, signal));
@@ -234,6 +256,7 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(stub.tid, info);
   stub.fetch().set('orig_rax', -1);
+  reportFault(kernel, thread, stub, signal);
   yield* stopParked(thread);
   const masks = signalMasks(home.tid);
   if (masks && (hasSignal(masks.blocked, signal) || hasSignal(masks.ignored, signal))) yield* resetDisposition(kernel, thread, signal);

@@ -10,9 +10,9 @@ import { kernelPlace } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
 import { getXstate } from '../linux/ptrace.js';
 import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.js';
-import { park, takeStub } from '../process/generation.js';
+import { addSpareStub, park, takeStub } from '../process/generation.js';
 import type { Generation, Thread } from '../process/model.js';
-import { Condition, type Steps } from '../process/steps.js';
+import { Condition, pause, type Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { restartsAnywhere } from './restart.js';
 
@@ -44,9 +44,15 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, obje
   return { kind: 'pending', reason: 'wakes up and falls asleep too quickly to be caught' };
 }
 
+/** Inside a system call; a task that is blocked elsewhere, in a page fault say, comes to a stop soon. */
+function isAsleep(thread: Thread): boolean {
+  const place = kernelPlace(thread.process.pid, thread.tid);
+  return place?.asleep === true && place.nr >= 0;
+}
+
 /** @returns undefined when the thread's state changed under us: look again */
 function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt | undefined> {
-  if (!thread.busy && kernelPlace(thread.process.pid, thread.tid)?.asleep && !thread.home.stopped) {
+  if (!thread.busy && !thread.home.stopped && isAsleep(thread)) {
     const caught = catchSleeper(thread);
     if (caught === 'impossible') return { kind: 'pending', reason: 'asleep, and handles SIGTRAP itself' };
     if (caught === 'caught') {
@@ -56,8 +62,14 @@ function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: O
         return { kind: 'pending', reason };
       }
       thread.generation = to;
+      yield* addSpareStub(kernel, to);
       return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
     }
+  }
+  if (!to.agent) {
+    // It wakes up at home and is on its way out; there it can be turned back.
+    yield* pause(kernel.scheduler);
+    return undefined;
   }
   const stub = yield* takeStub(kernel, to);
   const attempt = yield* atStop(kernel, thread, function* (asked) {

@@ -63,6 +63,12 @@ export class Dispatcher {
       waiter?.steps.return(undefined);
       return;
     }
+    if (stopEvent(status) === PTRACE_EVENT_EXIT) {
+      // Nobody waits for this: the end itself follows, and that is what a waiting program is told.
+      if (task.role === 'home') this.#exiting(task, task.thread!);
+      else task.resume();
+      return;
+    }
     if (task.waiter) {
       kernel.scheduler.wake(task);
       return;
@@ -125,10 +131,6 @@ export class Dispatcher {
   #homeStopped(task: Task, thread: Thread): void {
     const { kernel } = this;
     const { status } = task;
-    if (stopEvent(status) === PTRACE_EVENT_EXIT) {
-      this.#exiting(task, thread);
-      return;
-    }
     if (thread.stub || thread.busy) {
       parkedStopped(kernel, thread);
       return;

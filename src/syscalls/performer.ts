@@ -3,7 +3,8 @@
  * there or is parked there, and repeated in the other generations. One scope per mediated call.
  */
 import { ProcessMemory } from '../linux/memory.js';
-import { call, InjectionScope } from '../process/inject.js';
+import { agentCall } from '../process/generation.js';
+import { InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
@@ -45,7 +46,7 @@ export class Performer {
     let error = 0;
     for (const generation of this.thread.process.space.generations.values()) {
       if (!generation.agent) continue;
-      const result = yield* call(this.kernel, generation.agent, nr, ...args);
+      const result = yield* agentCall(this.kernel, generation, nr, ...args);
       if (result < 0 && error === 0) {
         error = result;
         this.kernel.emit('mirror-failed', { nr, args, generation: generation.id, errno: -result });

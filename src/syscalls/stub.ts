@@ -7,7 +7,7 @@ import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { isSynchronous } from '../linux/signals.js';
-import { killGenerations } from '../process/generation.js';
+import { agentCall, killGenerations } from '../process/generation.js';
 import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { retireStub } from '../process/migrate.js';
@@ -145,8 +145,9 @@ function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   using _lock = yield* space.lock.acquire();
   for (const generation of space.generations.values()) {
     if (!generation.agent) continue;
-    const others = CREDENTIALS.has(nr) ? [generation.agent, ...generation.spareStubs] : [generation.agent];
-    for (const task of others) yield* call(kernel, task, nr, ...args);
+    yield* agentCall(kernel, generation, nr, ...args);
+    if (!CREDENTIALS.has(nr)) continue;
+    for (const spare of generation.spareStubs) yield* call(kernel, spare, nr, ...args);
   }
   if (CREDENTIALS.has(nr)) yield* replay(kernel, thread, nr, args);
 }

@@ -45,6 +45,12 @@ export class Assembler {
     return this;
   }
 
+  /** A label for an address outside of this code, within 2 GiB. */
+  external(name: string, address: number): this {
+    this.#labels.set(name, address);
+    return this;
+  }
+
   addressOf(name: string): number {
     const address = this.#labels.get(name);
     if (address === undefined) throw new Error(`assembler: no label ${name}`);
