@@ -17,6 +17,7 @@ import type { Kernel } from './kernel.js';
 import { MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE, protectionBits } from './mapping.js';
 import { Space } from './model.js';
 import { rawCall } from './raw-call.js';
+import { rewriteCallSites } from './rewrite.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
 
@@ -60,6 +61,12 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   entries.push(moveStack(kernel, task, memory, store, stack, entry, maps));
   for (const result of yield* batch(kernel, task, store, entries)) {
     if (isError(result)) throw new Error(`mapping the store into ${task.tid}: errno ${-result}`);
+  }
+  for (const area of maps) {
+    if (area.permissions !== 'r-xp' || area.inode === 0) continue;
+    const { start, end, offset, name } = area;
+    const text = { start, length: end - start, offset, file: `/proc/${task.tid}/root${name}` };
+    yield* rewriteCallSites(kernel, space, text, { tasks: [task.tid], call: (...entry) => call(kernel, task, ...entry) });
   }
   task.regs.assign(entry);
   task.regs.set('orig_rax', -1);

@@ -129,6 +129,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   const space = new Space(kernel.scheduler, store, child.tid);
   space.breakStart = parent.space.breakStart;
   space.breakEnd = parent.space.breakEnd;
+  space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
   space.dontFork.push(...parent.space.dontFork.filter((range) => range.wipe));
   yield* scope.restore();
   return space;

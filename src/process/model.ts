@@ -59,6 +59,8 @@ export class Space {
   readonly dontFork: { start: number; end: number; wipe: boolean }[] = [];
   breakStart = 0;
   breakEnd = 0;
+  /** Code that rewritten call sites jump to. */
+  readonly islands: Island[] = [];
   /** Breakpoint bytes in the base's text, by address. */
   readonly breakpoints = new Map<number, Breakpoint>();
 
@@ -80,6 +82,13 @@ export class Space {
   get plural(): boolean {
     return this.generations.size > 1 || this.baseAgent !== undefined;
   }
+}
+
+/** Pages with a slot of code for each of the call sites that jump there (process/rewrite.ts). */
+export interface Island {
+  start: number;
+  /** Addresses of the sites, in the order of their slots. */
+  sites: number[];
 }
 
 /** A breakpoint in the text of one generation's host process. */

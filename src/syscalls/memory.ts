@@ -18,12 +18,14 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_TYPE,
+  PROT_EXEC,
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
   protectionBits,
 } from '../process/mapping.js';
 import type { Space } from '../process/model.js';
+import { rewriteCallSites } from '../process/rewrite.js';
 import type { Steps } from '../process/steps.js';
 import { type Registers } from '../x64/registers.js';
 import type { Performer } from './performer.js';
@@ -74,6 +76,12 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     if (!isError(result)) {
       const again = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
       yield* perform.elsewhere(SYS.mmap, result, regs.get('rsi'), protection, again, fd, offset);
+      if (isPrivate && (protection & PROT_EXEC) !== 0) {
+        const text = { start: result, length, offset, file: `/proc/${perform.thread.tid}/fd/${fd}` };
+        const hosts = [...space.generations.values()].filter(({ agent }) => agent).map(({ hostPid }) => hostPid);
+        const tasks = [perform.thread.tid, ...hosts];
+        yield* rewriteCallSites(perform.kernel, space, text, { tasks, call: (...entry) => perform.everywhere(...entry) });
+      }
     }
     return result;
   }
