@@ -16,13 +16,7 @@ import { type CallSite, findCallSites, SITE_OVERLAP } from '../x64/call-sites.js
 import { assembleSlot, siteJump, SLOT_SIZE } from '../x64/islands.js';
 import type { BatchEntry } from './inject.js';
 import type { Kernel } from './kernel.js';
-import {
-  MAP_ANONYMOUS,
-  MAP_FIXED_NOREPLACE,
-  MAP_PRIVATE,
-  PROT_EXEC,
-  PROT_READ,
-} from './mapping.js';
+import { MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ } from './mapping.js';
 import type { Island, Space } from './model.js';
 import type { Steps } from './steps.js';
 
@@ -71,7 +65,7 @@ export function* rewriteCallSites(kernel: Kernel, space: Space, text: Text, reac
 }
 
 /** The call site that an island's code stands for. To the unwinder a thread in an island is still there. */
-export function originalSite(space: Space, pc: number): number | undefined {
+export function originalSite(space: Pick<Space, 'islands'>, pc: number): number | undefined {
   const island = space.islands.find(({ start }) => pc >= start && pc < start + ISLAND_SIZE);
   return island?.sites[Math.floor((pc - island.start) / SLOT_SIZE)];
 }
@@ -106,7 +100,12 @@ function search(text: Text, memory: ProcessMemory): CallSite[] {
 }
 
 /** An island near the text with a slot for each of the sites; a new one if need be. */
-function* islandFor(space: Space, text: Text, sites: readonly CallSite[], reach: Reach): Steps<Island | undefined> {
+function* islandFor(
+  space: Space,
+  text: Text,
+  sites: readonly CallSite[],
+  reach: Reach,
+): Steps<Island | undefined> {
   for (const island of space.islands) {
     const added = sites.filter(({ offset }) => !island.sites.includes(text.start + offset)).length;
     if (isNear(text, island.start) && (island.sites.length + added) * SLOT_SIZE <= ISLAND_SIZE) return island;
@@ -130,7 +129,11 @@ const isNear = (text: Text, start: number): boolean =>
   text.start + text.length - start < REACHABLE && start + ISLAND_SIZE - text.start < REACHABLE;
 
 /** Free places in reach, the nearest below the text first, then those above it. */
-export function placesFor(space: Pick<Space, 'breakStart' | 'breakEnd'>, text: Text, maps: readonly MapsLine[]): number[] {
+export function placesFor(
+  space: Pick<Space, 'breakStart' | 'breakEnd'>,
+  text: Text,
+  maps: readonly MapsLine[],
+): number[] {
   const below: number[] = [];
   const above: number[] = [];
   let from = LOWEST;
@@ -147,7 +150,13 @@ export function placesFor(space: Pick<Space, 'breakStart' | 'breakEnd'>, text: T
 }
 
 /** Gives each site its slot; `island.sites` has the slots' order. */
-function fillIsland(kernel: Kernel, island: Island, text: Text, sites: readonly CallSite[], memories: readonly ProcessMemory[]): void {
+function fillIsland(
+  kernel: Kernel,
+  island: Island,
+  text: Text,
+  sites: readonly CallSite[],
+  memories: readonly ProcessMemory[],
+): void {
   const slots = new Uint8Array(ISLAND_SIZE).fill(0xcc);
   let first = ISLAND_SIZE;
   let end = 0;
@@ -161,7 +170,8 @@ function fillIsland(kernel: Kernel, island: Island, text: Text, sites: readonly 
     end = Math.max(end, at + SLOT_SIZE);
   }
   for (const memory of memories) {
-    if (!memory.write(island.start + first, slots.subarray(first, end))) throw new Error('an island cannot be written');
+    if (!memory.write(island.start + first, slots.subarray(first, end)))
+      throw new Error('an island cannot be written');
   }
 }
 

@@ -84,14 +84,17 @@ function siteBefore(bytes: Buffer, end: number): CallSite | undefined {
   });
   const direct = end - SITE_BYTES;
   const nr = loadedNumber(bytes, direct);
-  if (nr !== undefined && REWRITTEN.has(nr)) return isInstruction(bytes, direct) ? site(direct, nr) : undefined;
+  if (nr !== undefined && REWRITTEN.has(nr))
+    return isInstruction(bytes, direct) ? site(direct, nr) : undefined;
   const start = end - SYSCALL_FUNCTION.length;
   if (start >= 0 && bytes.compare(SYSCALL_FUNCTION, 0, SYSCALL_FUNCTION.length, start, end) === 0) {
     return site(direct, undefined);
   }
   for (let offset = direct - 2; offset >= Math.max(0, end - LONGEST); offset--) {
     if (loadedNumber(bytes, offset) !== SYS.futex) continue;
-    return isInstruction(bytes, offset) && areKnown(bytes, offset + SITE_BYTES, end) ? site(offset, SYS.futex) : undefined;
+    return isInstruction(bytes, offset) && areKnown(bytes, offset + SITE_BYTES, end)
+      ? site(offset, SYS.futex)
+      : undefined;
   }
   return undefined;
 }
@@ -128,7 +131,8 @@ function areKnown(bytes: Buffer, from: number, end: number): boolean {
 function isInstruction(bytes: Buffer, at: number): boolean {
   const [first = 0, second = 0, third = 0] = [bytes[at - 1], bytes[at - 2], bytes[at - 3]];
   const extendsBase = (byte: number): boolean => (byte & 0xf1) === 0x41;
-  const hasImmediate = (byte: number): boolean => byte === 0xc7 || byte === 0x81 || byte === 0x69 || byte === 0xf7;
+  const hasImmediate = (byte: number): boolean =>
+    byte === 0xc7 || byte === 0x81 || byte === 0x69 || byte === 0xf7;
   if ((first & 0xf0) === 0x40 || first === 0x66 || (first & 0xc7) === 0x84) return false;
   if (extendsBase(second) || (second === 0x0f && extendsBase(third))) return false;
   return !hasImmediate(second) && !hasImmediate(third);

@@ -30,7 +30,9 @@ export function assembleSlot(slot: number, site: CallSite, address: number, gate
   const call = address + site.code.length;
   a.external('call', call).external('behind', call + SYSCALL_SIZE);
   if (site.nr === undefined) {
-    a.emit(...site.code).arithmetic('cmp', 'rax', SYS.futex).jumpIf('ne', 'call');
+    a.emit(...site.code)
+      .arithmetic('cmp', 'rax', SYS.futex)
+      .jumpIf('ne', 'call');
     a.arithmetic('and', 'rsi', ~FUTEX_PRIVATE_FLAG).jump('call');
   } else if (site.nr === SYS.futex) {
     a.emit(...site.code.subarray(SITE_BYTES)).arithmetic('and', 'rsi', ~FUTEX_PRIVATE_FLAG);
