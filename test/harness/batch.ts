@@ -21,7 +21,8 @@ export interface ProgramResult {
 
 export interface BatchOptions {
   secondsEach: number;
-  env?: Record<string, string>;
+  /** Programs wait before their `main` until `letGo`. */
+  hold?: boolean;
   /** Called once per supervisor, as soon as it runs. */
   whileRunning?: (scope: Scope, signal: AbortSignal) => Promise<void>;
 }
@@ -45,9 +46,11 @@ export async function runBatch(
     try {
       const argv = [driver, batch.folder, ...left.map((name) => programs.get(name)!)];
       await mkdir(batch.folder);
-      const run = { env: options.env ?? {}, name: 'batch' };
+      await mkdir(scope.holdFolder);
+      const env: Record<string, string> = options.hold ? { ATLAS_TEST_HOLD: scope.holdFolder } : {};
+      const run = { env, name: 'batch' };
       const started = await (under === 'atlas' ? scope.atlas(argv, run) : scope.native(argv, run));
-      const helper = options.whileRunning?.(scope, stop.signal);
+      const helper = options.whileRunning?.(scope, stop.signal).catch((error: Error) => batch.blame(error));
       await batch.watch(started);
       stop.abort();
       await helper;
@@ -132,6 +135,11 @@ class Batch {
 
   #note(name: string, trouble: string): void {
     this.#trouble.set(name, `${this.#trouble.get(name) ?? ''}${trouble}\n`);
+  }
+
+  /** The helper failed: that is told with the program that waits for it. */
+  async blame(error: Error): Promise<void> {
+    this.#note((await this.#unfinished()) ?? this.names.at(-1)!, error.stack ?? error.message);
   }
 
   /** The program that has started and not ended. */

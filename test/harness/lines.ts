@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 
 /** The first difference says more than two long texts. */
-export function assertSameLines(actual: string, expected: string): void {
+export function assertSameLines(actual: string, expected: string, about = ''): void {
   if (actual === expected) return;
   const [actualLines, expectedLines] = [actual.split('\n'), expected.split('\n')];
   const lines = Math.max(actualLines.length, expectedLines.length);
@@ -9,6 +9,6 @@ export function assertSameLines(actual: string, expected: string): void {
   while (at < lines && actualLines[at] === expectedLines[at]) at++;
   const context = expectedLines.slice(Math.max(0, at - 2), at);
   assert.fail(
-    `line ${at + 1} differs\n  before:   ${context.join('\n            ')}\n  natively: ${expectedLines[at]}\n  Atlas:    ${actualLines[at]}`,
+    `${about}line ${at + 1} differs\n  before:   ${context.join('\n            ')}\n  natively: ${expectedLines[at]}\n  Atlas:    ${actualLines[at]}`,
   );
 }

@@ -65,6 +65,11 @@ export class Scope {
     return scope;
   }
 
+  /** Where programs of `check.h` report that they are held. */
+  get holdFolder(): string {
+    return join(this.folder, 'hold');
+  }
+
   get environment(): Record<string, string> {
     const { PATH = '/usr/bin:/bin', HOME = '/', LANG = 'C.UTF-8' } = process.env;
     return {

@@ -24,8 +24,9 @@ export function sameAsNative(title: string, names: readonly string[], options: B
         assert.doesNotMatch(expected.stdout, /failed:/, 'it passes natively');
         assert.ok(actual !== undefined, 'it ran under Atlas');
         assert.equal(actual.trouble, '', actual.trouble);
-        assertSameLines(actual.stdout, expected.stdout);
-        assertSameLines(actual.stderr, expected.stderr);
+        const about = `wait status ${actual.waitStatus}, natively ${expected.waitStatus}; `;
+        assertSameLines(actual.stdout, expected.stdout, about);
+        assertSameLines(actual.stderr, expected.stderr, about);
         assert.equal(actual.waitStatus, expected.waitStatus);
       });
     }

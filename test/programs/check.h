@@ -55,6 +55,7 @@ static inline void say_ending(const char *who, pid_t pid) {
   else say("%s: signal %d core %d", who, WTERMSIG(status), WCOREDUMP(status) != 0);
 }
 
+#ifndef NEVER_HELD
 /* With ATLAS_TEST_HOLD naming a folder, the program waits before main until FOLDER/PID.go exists: the test
    moves it to another generation meanwhile. */
 __attribute__((constructor)) static void hold(void) {
@@ -67,3 +68,4 @@ __attribute__((constructor)) static void hold(void) {
   while (access(path, F_OK) != 0) pause_ms(2);
   unsetenv("ATLAS_TEST_HOLD");
 }
+#endif

@@ -1,5 +1,6 @@
 /* Runs test programs one after the other as its children; keeps each one's output and wait status in files.
    usage: driver FOLDER PROGRAM... */
+#define NEVER_HELD
 #include <libgen.h>
 #include "check.h"
 

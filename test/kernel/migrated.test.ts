@@ -1,0 +1,37 @@
+import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { letGo } from '../harness/batch.js';
+import type { Scope } from '../harness/scope.js';
+import { sameAsNative } from './compare.js';
+import { PROGRAMS } from './programs.js';
+
+/** Programs are held before their `main`, moved to a generation of their own, and let go there. */
+async function moveEachProgram(scope: Scope, signal: AbortSignal): Promise<void> {
+  const seen = new Set<string>();
+  const client = await connected(scope, signal);
+  while (!signal.aborted) {
+    for (const file of await readdir(scope.holdFolder)) {
+      if (!file.endsWith('.held') || seen.has(file)) continue;
+      seen.add(file);
+      const pid = file.slice(0, -'.held'.length);
+      const { generation } = await client.request('generation.create', { process: pid });
+      const { pending } = await client.request('migrate', { process: pid, to: generation });
+      if (pending.length > 0) throw new Error(`${pid} does not move: ${JSON.stringify(pending)}`);
+      await letGo(scope.holdFolder, Number(pid));
+    }
+    await sleep(10);
+  }
+}
+
+async function connected(scope: Scope, signal: AbortSignal): ReturnType<Scope['client']> {
+  while (!signal.aborted && (await readdir(scope.holdFolder)).length === 0) await sleep(10);
+  return scope.client('batch');
+}
+
+for (const [family, names] of Object.entries(PROGRAMS)) {
+  sameAsNative(`${family}, in another generation`, names, {
+    secondsEach: 20,
+    hold: true,
+    whileRunning: moveEachProgram,
+  });
+}
