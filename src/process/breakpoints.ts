@@ -21,6 +21,7 @@ export function plant(space: Space, address: number): Breakpoint {
   }
   const breakpoint: Breakpoint = { address, original, sleepers: new Set(), pinned: false };
   space.breakpoints.set(address, breakpoint);
+  space.trapAddresses.add(address);
   return breakpoint;
 }
 
@@ -75,6 +76,17 @@ export function isStaleHit(thread: Thread, address: number): boolean {
   using memory = new ProcessMemory(thread.home.tid);
   const byte = memory.read(address, 1)[0];
   return byte !== undefined && byte !== INT3;
+}
+
+/**
+ * Whether a home at its interrupt stop has run into a breakpoint already: the kernel reports the interrupt
+ * before the SIGTRAP that is pending (kernel/signal.c, get_signal), and rip is behind the int3.
+ */
+export function trapIsPending(thread: Thread): boolean {
+  const rip = thread.home.fetch().get('rip');
+  if (!thread.process.space.trapAddresses.has(rip - 1)) return false;
+  const masks = signalMasks(thread.tid);
+  return masks !== undefined && hasSignal(masks.pending, SIGTRAP);
 }
 
 /** After a hit: the instruction pointer back onto the instruction, and SIGTRAP blocked as it was. */

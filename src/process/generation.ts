@@ -55,12 +55,10 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
   if (space.users > 1) {
     throw new AtlasError('refused', `Process ${process.pid} is inside vfork.`, 'Try again in a moment.');
   }
-  setMode(space, 1);
   try {
-    space.baseAgent ??= yield* makeBaseAgent(kernel, process);
-    while (wordAt(space, GATE_INFLIGHT) !== 0) yield* pause(kernel.scheduler);
+    yield* ensureBaseAgent(kernel, process);
     refusePrivateMemory(process);
-    const agent = yield* cloneBase(kernel, space.baseAgent);
+    const agent = yield* cloneBase(kernel, space.baseAgent!);
     yield* prepareStubProcess(kernel, space, agent, filter(false));
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
@@ -71,6 +69,24 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     if (space.generations.size === 1 && space.baseAgent === undefined) setMode(space, 0);
     throw error;
   }
+}
+
+/** The base's helper; from here on memory calls go by way of the supervisor. The space's lock is held. */
+export function* ensureBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
+  const { space } = process;
+  setMode(space, 1);
+  const agent = space.baseAgent ?? (yield* makeBaseAgent(kernel, process));
+  space.baseAgent = agent;
+  while (wordAt(space, GATE_INFLIGHT) !== 0) yield* pause(kernel.scheduler);
+  return agent;
+}
+
+/** Sends the helper away if no further generation needs it. */
+export function* releaseBaseAgent(kernel: Kernel, process: Process): Steps<void> {
+  const { space } = process;
+  if (process.ended) return;
+  using _lock = yield* space.lock.acquire();
+  if (space.generations.size === 1) yield* becomePlain(kernel, space);
 }
 
 /** The breakpoints that wait in the base's text for sleepers were copied with it. */

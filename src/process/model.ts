@@ -63,6 +63,8 @@ export class Space {
   readonly islands: Island[] = [];
   /** Breakpoint bytes in the base's text, by address. */
   readonly breakpoints = new Map<number, Breakpoint>();
+  /** Where there ever was one: a trap may be heard of after its breakpoint has gone. */
+  readonly trapAddresses = new Set<number>();
 
   constructor(
     scheduler: Scheduler,
@@ -131,6 +133,8 @@ export class Thread {
   caughtAt: Breakpoint | undefined;
   /** The sleeper has SIGTRAP blocked, which the breakpoint's hit undoes. */
   trapBlocked = false;
+  /** What a woken sleeper does before it goes on, instead of moving to its generation. */
+  onWaking: Request | undefined;
   /** Called once when the thread has ended. */
   readonly onGone = new Set<() => void>();
   /** A job-control stop holds it. */
@@ -165,6 +169,10 @@ export class Process {
   stopped = false;
   ended = false;
   readonly patches: AppliedPatchRecord[] = [];
+  /** A rollout is under way. */
+  patching = false;
+  /** What earlier patches left, for the next one to build on: the patcher's own record. */
+  applied: unknown;
 
   constructor(
     readonly pid: number,
@@ -179,8 +187,4 @@ export interface AppliedPatchRecord {
   strategy: 'local' | 'global';
   state: 'rolling-out' | 'settled';
   functions: { name: string; address: number }[];
-  /** Functions and variables that the patch added. */
-  symbols: Map<string, number>;
-  /** Entry address of each replaced function, and the bytes that the jump overwrote. */
-  replacedEntries: Map<number, Uint8Array>;
 }

@@ -54,7 +54,12 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
 function reportFault(kernel: Kernel, thread: Thread, task: Task, signal: number): void {
   const rip = task.regs.get('rip');
   using memory = new ProcessMemory(task.tid);
+  const info = new DataView(new ArrayBuffer(ptrace.SIGINFO_SIZE));
+  ptrace.getSiginfo(task.tid, new Uint8Array(info.buffer));
   kernel.emit('fault', {
+    siCode: info.getInt32(8, true),
+    siAddress: `0x${info.getBigUint64(16, true).toString(16)}`,
+    rsp: `0x${task.regs.get('rsp').toString(16)}`,
     tid: thread.tid,
     task: task.tid,
     signal,
@@ -81,6 +86,12 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
       const generation = thread.generation;
       const wasSleeper = thread.caughtAt !== undefined;
       letSleeperGo(thread);
+      if (thread.onWaking) {
+        const { onWaking } = thread;
+        thread.onWaking = undefined;
+        occupy(kernel, thread, 'waking', onWaking(thread));
+        return;
+      }
       if (breakpoint.pinned || !wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
       else if (generation.agent) occupy(kernel, thread, 'waking', moveOut(kernel, thread, generation));
       else letGo(thread);
@@ -108,17 +119,21 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
 
 /** A sleeper that counts as moved is awake, at a plain place: it goes on in its generation. */
 export function* wake(kernel: Kernel, thread: Thread): Steps<void> {
-  const { generation } = thread;
+  const { generation, onWaking } = thread;
+  thread.onWaking = undefined;
   letSleeperGo(thread);
-  if (generation.agent) yield* moveOut(kernel, thread, generation);
+  if (onWaking) yield* onWaking(thread);
+  else if (generation.agent) yield* moveOut(kernel, thread, generation);
 }
 
 /** A sleeper that counts as moved is woken by a handler: the handler runs in its new generation. */
 function* wakeBySignal(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
-  const { generation } = thread;
+  const { generation, onWaking } = thread;
+  thread.onWaking = undefined;
   letSleeperGo(thread);
   yield* enterHandler(thread, signal);
-  if (generation.agent) yield* moveOut(kernel, thread, generation);
+  if (onWaking) yield* onWaking(thread);
+  else if (generation.agent) yield* moveOut(kernel, thread, generation);
 }
 
 /** From its signal-delivery stop, takes the home to the first instruction of the handler. */

@@ -2,7 +2,8 @@
 import type { Kernel } from '../process/kernel.js';
 import type { Generation, Process, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
-import { moveThread, type Objection } from './move.js';
+import { moveThread } from './move.js';
+import type { Judge } from './objection.js';
 
 export interface Moved {
   tid: number;
@@ -32,7 +33,7 @@ export function* migrateThreads(
   process: Process,
   to: Generation,
   milliseconds: number,
-  options: { threads?: readonly number[] | undefined; objection?: Objection | undefined } = {},
+  options: { threads?: readonly number[] | undefined; judge?: Judge | undefined } = {},
 ): Steps<Migration> {
   const moved = new Map<number, Moved>();
   const deadline = performance.now() + milliseconds;
@@ -42,7 +43,7 @@ export function* migrateThreads(
     const pending: Pending[] = [];
     for (const thread of chosen()) {
       if (thread.generation === to && moved.has(thread.tid)) continue;
-      const attempt = yield* moveThread(kernel, thread, to, options.objection);
+      const attempt = yield* moveThread(kernel, thread, to, options.judge);
       if (attempt.kind === 'pending') pending.push({ tid: thread.tid, reason: attempt.reason });
       else if (attempt.kind === 'moved') {
         moved.set(thread.tid, { tid: thread.tid, pauseMicroseconds: round(attempt.pauseMicroseconds), asleep: attempt.asleep });

@@ -13,7 +13,8 @@ import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.
 import { addSpareStub, park, takeStub } from '../process/generation.js';
 import type { Generation, Thread } from '../process/model.js';
 import { Condition, pause, type Steps } from '../process/steps.js';
-import type { Task } from '../process/task.js';
+import type { Judge } from './objection.js';
+import type { Verdict } from './quiescence.js';
 import { restartsAnywhere } from './restart.js';
 
 export type Attempt =
@@ -21,12 +22,9 @@ export type Attempt =
   | { kind: 'pending'; reason: string }
   | { kind: 'gone' };
 
-/** Whether the thread may leave its present code; `undefined` when it may. */
-export type Objection = (thread: Thread, task: Task) => string | undefined;
-
 const MOST_WAKE_UPS = 8;
 
-export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt> {
+export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt> {
   for (let round = 0; round < MOST_WAKE_UPS; round++) {
     if (thread.home.gone) return { kind: 'gone' };
     if (thread.generation === to) return { kind: 'moved', pauseMicroseconds: 0, asleep: thread.caughtAt !== undefined };
@@ -38,10 +36,29 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, obje
       }
       return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
     }
-    const attempt = thread.stub ? yield* fromStub(kernel, thread, to, objection) : yield* fromHome(kernel, thread, to, objection);
+    const attempt = thread.stub ? yield* fromStub(kernel, thread, to, judge) : yield* fromHome(kernel, thread, to, judge);
     if (attempt) return attempt;
   }
   return { kind: 'pending', reason: 'wakes up and falls asleep too quickly to be caught' };
+}
+
+const objection = (judge: Judge, verdict: Verdict): Attempt => ({ kind: 'pending', reason: judge.describe(verdict) });
+
+/**
+ * Whether a caught sleeper is out of the old code. Where its stack alone does not tell, it is interrupted once
+ * for its registers; the kernel restarts its call.
+ */
+function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefined): Steps<boolean> {
+  if (!judge || judge.judgeSleeper(thread) !== 'needs-registers') return true;
+  let quiescent = false;
+  yield* atStop(kernel, thread, function* () {
+    const { home } = thread;
+    home.fetch();
+    quiescent = judge.judge(thread, home).kind === 'quiescent' && thread.caughtAt !== undefined;
+    if (!wasAsleep(home)) quiescent = false;
+    return undefined;
+  });
+  return quiescent;
 }
 
 /** Inside a system call; a task that is blocked elsewhere, in a page fault say, comes to a stop soon. */
@@ -51,16 +68,12 @@ function isAsleep(thread: Thread): boolean {
 }
 
 /** @returns undefined when the thread's state changed under us: look again */
-function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt | undefined> {
+function* fromHome(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt | undefined> {
   if (!thread.busy && !thread.home.stopped && isAsleep(thread)) {
     const caught = catchSleeper(thread);
     if (caught === 'impossible') return { kind: 'pending', reason: 'asleep, and handles SIGTRAP itself' };
-    if (caught === 'caught') {
-      const reason = objection?.(thread, thread.home);
-      if (reason !== undefined) {
-        letSleeperGo(thread);
-        return { kind: 'pending', reason };
-      }
+    if (caught === 'caught' && !(yield* sleeperMayMove(kernel, thread, judge))) letSleeperGo(thread);
+    else if (caught === 'caught') {
       thread.generation = to;
       yield* addSpareStub(kernel, to);
       return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
@@ -75,9 +88,9 @@ function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: O
   const attempt = yield* atStop(kernel, thread, function* (asked) {
     const { home } = thread;
     home.fetch();
-    if (wasAsleep(home)) return undefined;
-    const reason = objection?.(thread, home);
-    if (reason !== undefined) return { kind: 'pending', reason };
+    const verdict = judge?.judge(thread, home);
+    if (wasAsleep(home)) return verdict && verdict.kind !== 'quiescent' ? objection(judge!, verdict) : undefined;
+    if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
     moveOutTo(kernel, thread, to, stub);
     stub.resume();
     const pauseMicroseconds = (performance.now() - asked) * 1000;
@@ -88,7 +101,7 @@ function* fromHome(kernel: Kernel, thread: Thread, to: Generation, objection?: O
   return attempt;
 }
 
-function* fromStub(kernel: Kernel, thread: Thread, to: Generation, objection?: Objection): Steps<Attempt | undefined> {
+function* fromStub(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt | undefined> {
   if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
   return yield* atStop(kernel, thread, function* (asked) {
     const stub = thread.stub!;
@@ -102,8 +115,8 @@ function* fromStub(kernel: Kernel, thread: Thread, to: Generation, objection?: O
       }
       windBack(stub);
     }
-    const reason = objection?.(thread, stub);
-    if (reason !== undefined) return { kind: 'pending', reason };
+    const verdict = judge?.judge(thread, stub);
+    if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
     if (to.agent) {
       yield* moveAcross(kernel, thread, to);
     } else yield* moveHome(kernel, thread);

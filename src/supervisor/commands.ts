@@ -6,6 +6,7 @@ import type { Kernel } from '../process/kernel.js';
 import type { Process } from '../process/model.js';
 import { createGeneration, deleteGeneration, type StubFilter } from '../process/generation.js';
 import { migrateThreads } from '../rollout/migration.js';
+import { applyPatch } from '../rollout/apply.js';
 import { settle } from '../rollout/settle.js';
 import { addressOfSymbol, areasOf, generationOf, readView, writeView } from '../rollout/view.js';
 import type { Steps } from '../process/steps.js';
@@ -32,6 +33,8 @@ export class Commands {
       read: (parameters) => this.#read(parameters),
       write: (parameters) => this.#write(parameters),
       migrate: (parameters) => this.#migrate(parameters),
+      'patch.apply': (parameters) => this.#applyPatch(parameters),
+      'patch.status': ({ process }) => this.#patchStatus(process),
       settle: ({ process, timeoutMilliseconds }) =>
         settle(this.kernel, this.find(process), timeoutMilliseconds ?? DEFAULT_TIMEOUT),
     };
@@ -135,6 +138,24 @@ export class Commands {
     const bytes = Buffer.from(parameters.bytes, 'hex');
     writeView(process, generationOf(process, parameters.generation), address, bytes);
     return { address: hex(address), length: bytes.length };
+  }
+
+  *#applyPatch(parameters: Parameters<'patch.apply'>): Steps<Result<'patch.apply'>> {
+    const { file, content, strategy, timeoutMilliseconds } = parameters;
+    const request = { file, content: Buffer.from(content, 'base64'), strategy, milliseconds: timeoutMilliseconds ?? DEFAULT_TIMEOUT };
+    const { patch, moved, totalMilliseconds, settled } = yield* applyPatch(this.kernel, this.find(parameters.process), request, this.stubFilter);
+    return { patch, strategy, threads: moved, totalMilliseconds, settled };
+  }
+
+  *#patchStatus(reference: string): Steps<Result<'patch.status'>> {
+    return {
+      patches: this.find(reference).patches.map(({ name, strategy, state, functions }) => ({
+        patch: name,
+        strategy,
+        state,
+        functions: functions.map((replaced) => ({ name: replaced.name, address: hex(replaced.address) })),
+      })),
+    };
   }
 
   *#migrate(parameters: Parameters<'migrate'>): Steps<Result<'migrate'>> {

@@ -24,6 +24,7 @@ import {
   stopSignal,
   termSignal,
 } from '../linux/wait.js';
+import { trapIsPending } from '../process/breakpoints.js';
 import { convertImage } from '../process/convert.js';
 import { killGenerations, reap, untilGone } from '../process/generation.js';
 import { wasAsleep } from '../process/hold.js';
@@ -148,6 +149,7 @@ export class Dispatcher {
         return;
       case PTRACE_EVENT_STOP:
         if (isGroupStop(status)) task.listen();
+        else if (trapIsPending(thread)) task.resume();
         else if (thread.caughtAt && !wasAsleep((task.fetch(), task))) occupy(kernel, thread, 'waking', wake(kernel, thread));
         else if (thread.requests.length > 0) serveRequests(kernel, thread);
         else letGo(thread);
@@ -195,6 +197,7 @@ export class Dispatcher {
     space.users = 1;
     process.space = space;
     process.patches.length = 0;
+    process.applied = undefined;
     thread.generation = space.base;
     leaveSpace(old);
     describe(process);

@@ -1,0 +1,71 @@
+/** Applying a patch file to a running process: check everything, place the code, roll out, remember. */
+import { AtlasError } from '../errors/atlas-error.js';
+import { releaseBaseAgent, type StubFilter } from '../process/generation.js';
+import type { Kernel } from '../process/kernel.js';
+import type { AppliedPatchRecord, Process } from '../process/model.js';
+import type { Steps } from '../process/steps.js';
+import { type AppliedPatches, planPatch, readPatch, rememberPatch } from '../patch/index.js';
+import { rollOutGlobally } from './global.js';
+import { placeImage } from './image.js';
+import { type Rollout, rollOutLocally } from './local.js';
+import { Judge } from './objection.js';
+import { Modules, targetOf } from './program.js';
+
+export interface PatchRequest {
+  file: string;
+  content: Uint8Array;
+  strategy: 'local' | 'global';
+  milliseconds: number;
+}
+
+export interface PatchOutcome extends Rollout {
+  patch: string;
+  totalMilliseconds: number;
+}
+
+export function* applyPatch(kernel: Kernel, process: Process, request: PatchRequest, filter: StubFilter): Steps<PatchOutcome> {
+  const started = performance.now();
+  if (process.space.generations.size > 1 || process.patching) {
+    throw new AtlasError(
+      'refused',
+      `Process ${process.pid} has ${process.space.generations.size} generations, or a rollout is under way.`,
+      'Settle it first (`atlas settle`), so that it is clear what the patch changes.',
+    );
+  }
+  process.patching = true;
+  try {
+    const modules = new Modules(process);
+    const applied = process.applied as AppliedPatches | undefined;
+    const patch = readPatch(request.content, request.file);
+    const plan = planPatch(patch, targetOf(process, modules, applied));
+    const linked = yield* placeImage(kernel, process, plan);
+    const ranges = plan.functions.flatMap((planned) => planned.ranges);
+    const nameOf = (address: number): string =>
+      plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ?? 'a replaced function';
+    const judge = new Judge(process, modules, ranges, nameOf);
+    const record: AppliedPatchRecord = {
+      name: patch.note.name,
+      strategy: request.strategy,
+      state: 'rolling-out',
+      functions: plan.functions.map(({ name, address }) => ({ name, address })),
+    };
+    process.patches.push(record);
+    let rollout: Rollout;
+    try {
+      rollout =
+        request.strategy === 'local'
+          ? yield* rollOutLocally(kernel, process, linked, judge, filter, request.milliseconds)
+          : yield* rollOutGlobally(kernel, process, linked, judge, request.milliseconds);
+    } catch (error) {
+      process.patches.splice(process.patches.indexOf(record), 1);
+      throw error;
+    }
+    process.applied = rememberPatch(applied, linked);
+    if (rollout.settled) record.state = 'settled';
+    kernel.emit('patch-applied', { pid: process.pid, patch: record.name, strategy: record.strategy, settled: rollout.settled });
+    return { ...rollout, patch: record.name, totalMilliseconds: Math.round((performance.now() - started) * 10) / 10 };
+  } finally {
+    process.patching = false;
+    yield* releaseBaseAgent(kernel, process);
+  }
+}

@@ -1,0 +1,80 @@
+/** Whether a thread may leave the old code now: the quiescence test, applied to tasks. */
+import { ProcessMemory } from '../linux/memory.js';
+import { kernelPlace, readMaps } from '../linux/proc.js';
+import type { Process, Thread } from '../process/model.js';
+import { originalSite } from '../process/rewrite.js';
+import type { Task } from '../process/task.js';
+import { Registers } from '../x64/registers.js';
+import type { Modules } from './program.js';
+import { type CodeRange, QuiescenceTest, type Verdict } from './quiescence.js';
+
+const QUIESCENT: Verdict = { kind: 'quiescent' };
+
+export class Judge {
+  readonly #test: QuiescenceTest;
+  readonly #names: (address: number) => string;
+  readonly #stacks: { start: number; end: number }[];
+  readonly #onlyPlace = new Registers();
+
+  constructor(
+    readonly process: Process,
+    modules: Modules,
+    readonly ranges: readonly CodeRange[],
+    names: (address: number) => string,
+  ) {
+    const find = (pc: number): ReturnType<Modules['find']> => modules.find(originalSite(process.space, pc) ?? pc);
+    this.#test = new QuiescenceTest(ranges, find);
+    this.#names = names;
+    this.#stacks = readMaps(process.space.hostPid).filter((area) => area.permissions.startsWith('rw'));
+  }
+
+  /** @param task stopped, registers fetched */
+  judge(thread: Thread, task: Task): Verdict {
+    using memory = new ProcessMemory(task.tid);
+    return this.#test.judge({
+      registers: task.regs,
+      stackEnd: this.#stackEnd(thread, task.regs.get('rsp')),
+      readMemory: (address, buffer) => memory.readInto(address, buffer),
+    });
+  }
+
+  /**
+   * Of a sleeper only the stack and the way out of the kernel are known. A way back into old code lies on the
+   * stack; where the stack has none, the other registers do not matter.
+   */
+  judgeSleeper(thread: Thread): Verdict | 'needs-registers' {
+    const place = kernelPlace(thread.process.pid, thread.tid);
+    if (!place?.asleep) return 'needs-registers';
+    this.#onlyPlace.set('rip', place.pc);
+    this.#onlyPlace.set('rsp', place.sp);
+    using memory = new ProcessMemory(thread.home.tid);
+    const buffer = new Uint8Array(this.#stackEnd(thread, place.sp) - place.sp + RED_ZONE);
+    const read = memory.readInto(place.sp - RED_ZONE, buffer);
+    if (read < buffer.length) return 'needs-registers';
+    const words = new DataView(buffer.buffer);
+    for (let at = 0; at + 8 <= buffer.length; at += 8) {
+      const value = words.getUint32(at + 4, true) * 0x1_0000_0000 + words.getUint32(at, true);
+      for (const { start, end } of this.ranges) if (value > start && value <= end) return 'needs-registers';
+    }
+    for (const { start, end } of this.ranges) if (place.pc > start && place.pc < end) return 'needs-registers';
+    return QUIESCENT;
+  }
+
+  describe(verdict: Verdict): string {
+    if (verdict.kind === 'active') return `inside ${this.#names(verdict.range.start)}`;
+    if (verdict.kind === 'unknown') return `its stack cannot be judged: ${verdict.reason}`;
+    return 'quiescent';
+  }
+
+  #stackEnd(thread: Thread, sp: number): number {
+    let stack = this.#stacks.find(({ start, end }) => start <= sp && sp < end);
+    if (!stack) {
+      // A thread born after we looked.
+      this.#stacks.push(...readMaps(thread.process.space.hostPid).filter((area) => area.permissions.startsWith('rw')));
+      stack = this.#stacks.findLast(({ start, end }) => start <= sp && sp < end);
+    }
+    return stack?.end ?? sp;
+  }
+}
+
+const RED_ZONE = 128;
