@@ -7,6 +7,7 @@ import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, kernelPlace, type SignalMasks, signalMasks } from '../linux/proc.js';
 import { getSiginfo, getSigmask, setSigmask, SIGINFO_SIZE, SIGSET_SIZE } from '../linux/ptrace.js';
 import { SIGTRAP } from '../linux/signals.js';
+import { GATE_END, GATE_START } from '../x64/gate.js';
 import type { Breakpoint, Space, Thread } from './model.js';
 
 const INT3 = 0xcc;
@@ -19,7 +20,7 @@ export function plant(space: Space, address: number): Breakpoint {
   if (original === undefined || !memory.write(address, Uint8Array.of(INT3))) {
     throw new Error(`no breakpoint can be set at 0x${address.toString(16)}`);
   }
-  const breakpoint: Breakpoint = { address, original, sleepers: new Set(), pinned: false };
+  const breakpoint: Breakpoint = { address, original, sleepers: new Set(), stepping: 0 };
   space.breakpoints.set(address, breakpoint);
   space.trapAddresses.add(address);
   return breakpoint;
@@ -27,7 +28,7 @@ export function plant(space: Space, address: number): Breakpoint {
 
 /** Takes the byte away again when nobody needs it. */
 export function release(space: Space, breakpoint: Breakpoint): void {
-  if (breakpoint.sleepers.size > 0 || breakpoint.pinned || space.breakpoints.get(breakpoint.address) !== breakpoint) return;
+  if (breakpoint.sleepers.size > 0 || space.breakpoints.get(breakpoint.address) !== breakpoint) return;
   space.breakpoints.delete(breakpoint.address);
   using memory = new ProcessMemory(space.hostPid);
   memory.write(breakpoint.address, Uint8Array.of(breakpoint.original));
@@ -46,6 +47,8 @@ export function catchSleeper(thread: Thread): 'caught' | 'awake' | 'impossible' 
   const masks = signalMasks(thread.tid);
   // Outside a system call: in a page fault, on its way out for good, or in a stop that we have not heard of yet.
   if (!place?.asleep || place.nr < 0 || !masks) return 'awake';
+  // In a memory call's routine: out of it soon, and the gate is the same memory in all generations.
+  if (place.pc >= GATE_START && place.pc < GATE_END) return 'awake';
   if (hasSignal(masks.ignored, SIGTRAP) || (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP))) return 'impossible';
   const breakpoint = plant(space, place.pc);
   breakpoint.sleepers.add(thread);

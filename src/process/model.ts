@@ -100,8 +100,8 @@ export interface Breakpoint {
   original: number;
   /** Threads that sleep in the kernel and will come out here. */
   sleepers: Set<Thread>;
-  /** Kept for a rollout: the replaced functions' own breakpoints. */
-  pinned: boolean;
+  /** Threads on their way past it; the byte is away meanwhile. */
+  stepping: number;
 }
 
 export interface StashedSignal {

@@ -92,7 +92,7 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
         occupy(kernel, thread, 'waking', onWaking(thread));
         return;
       }
-      if (breakpoint.pinned || !wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
+      if (!wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
       else if (generation.agent) occupy(kernel, thread, 'waking', moveOut(kernel, thread, generation));
       else letGo(thread);
       return;

@@ -15,22 +15,34 @@ const INT3 = 0xcc;
 
 /** @param thread stopped at home, its instruction pointer on the breakpoint */
 export function* stepOver(thread: Thread, breakpoint: Breakpoint): Steps<void> {
-  const { home } = thread;
   const { space } = thread.process;
   using memory = new ProcessMemory(space.hostPid);
+  breakpoint.stepping++;
   memory.write(breakpoint.address, Uint8Array.of(breakpoint.original));
-  for (;;) {
-    home.step();
-    yield* home.nextStop();
-    if (!isSignalStop(home.status)) continue;
-    if (stopSignal(home.status) === SIGTRAP) break;
-    thread.stashedSignals.push(takeSignal(thread));
+  try {
+    yield* passOne(thread);
+  } finally {
+    breakpoint.stepping--;
   }
+  // Another thread may be about to take the same step: put back now, the byte would catch it in the middle.
+  if (breakpoint.stepping > 0) return;
   if (space.breakpoints.get(breakpoint.address) !== breakpoint) return;
   memory.write(breakpoint.address, Uint8Array.of(INT3));
   for (const sleeper of breakpoint.sleepers) {
     const place = kernelPlace(sleeper.process.pid, sleeper.tid);
     if (place?.asleep && place.pc === breakpoint.address) continue;
     sleeper.home.interrupt();
+  }
+}
+
+/** One instruction, whatever else the task reports meanwhile. */
+function* passOne(thread: Thread): Steps<void> {
+  const { home } = thread;
+  for (;;) {
+    home.step();
+    yield* home.nextStop();
+    if (!isSignalStop(home.status)) continue;
+    if (stopSignal(home.status) === SIGTRAP) return;
+    thread.stashedSignals.push(takeSignal(thread));
   }
 }
