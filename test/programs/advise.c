@@ -56,5 +56,11 @@ int main(void) {
   if (pid == 0) _exit(*(volatile char *)(area + PAGE));
   say_ending("child without that page", pid);
   say("kept in the parent: %d", area[PAGE]);
+  char *again = mmap(area + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  CHECK(again == area + PAGE);
+  again[0] = 9;
+  pid = fork();
+  if (pid == 0) _exit(again[0]);
+  say_ending("child with a new mapping at that place", pid);
   return 0;
 }
