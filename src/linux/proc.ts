@@ -36,6 +36,17 @@ export function parseMaps(text: string): MapsLine[] {
 /** The kernel's own list of a process's mappings: the truth that every area map of ours starts from. */
 export const readMaps = (pid: number): MapsLine[] => parseMaps(readFileSync(`/proc/${pid}/maps`, 'utf8'));
 
+/** The areas that a fork leaves out (MADV_DONTFORK): `dc` among the flags of /proc/PID/smaps. */
+export function areasNotForked(pid: number): MapsLine[] {
+  const found: MapsLine[] = [];
+  let area: MapsLine | undefined;
+  for (const line of readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
+    if (/^[0-9a-f]+-[0-9a-f]+ /.test(line)) [area] = parseMaps(line);
+    else if (area && /^VmFlags:.* dc( |$)/.test(line)) found.push(area);
+  }
+  return found;
+}
+
 function readOrUndefined(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');

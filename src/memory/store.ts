@@ -21,10 +21,10 @@ export class Store implements Disposable {
   readonly #fd: number;
 
   /** Takes over the memfd that task `pid` holds as descriptor `fd`, and gives it its size. */
-  constructor(pid: number, fd: number) {
+  constructor(pid: number, fd: number, size = STORE_SIZE) {
     this.#fd = openSync(`/proc/${pid}/fd/${fd}`, 'r+');
     // From here, not from the program: its RLIMIT_FSIZE would forbid it.
-    if (c.ftruncate(this.#fd, STORE_SIZE) !== 0) throw new Error(`ftruncate of the store: errno ${errno()}`);
+    if (c.ftruncate(this.#fd, size) !== 0) throw new Error(`ftruncate of the store: errno ${errno()}`);
   }
 
   read(address: number, buffer: Uint8Array): void {

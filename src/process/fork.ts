@@ -98,12 +98,13 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   if (isError(created)) throw new Error(`memfd_create in the fork child ${child.tid}: errno ${-created}`);
   const store = new Store(child.tid, created);
   const source = parent.space.store;
+  // What the child has mapped; areas marked MADV_DONTFORK are not among them.
+  const areas = readMaps(child.tid).filter((area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END));
   let chunks = 0;
-  for (const _ of source.copyTo(store, 0, GATE_START)) {
-    if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
-  }
-  for (const _ of source.copyTo(store, GATE_END, 2 ** 47)) {
-    if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+  for (const area of areas) {
+    for (const _ of source.copyTo(store, area.start, area.end)) {
+      if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+    }
   }
   store.write(GATE_START, kernel.gate.code);
   store.write(GATE_DATA, new Uint8Array(PAGE));
@@ -113,14 +114,9 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
     if (at !== args[0]) throw new Error(`mapping the gate into the fork child ${child.tid}: errno ${-at}`);
   }
   yield* claimDescriptor(kernel, child, store, created);
-  const areas = readMaps(child.tid).filter((area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END));
   const entries = areas.map((area) =>
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
   );
-  for (const range of parent.space.dontFork) {
-    store.punch(range.start, range.end - range.start);
-    if (!range.wipe) entries.push([SYS.munmap, range.start, range.end - range.start]);
-  }
   for (const result of yield* batch(kernel, child, store, entries)) {
     if (isError(result)) throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
   }
@@ -130,7 +126,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   space.breakStart = parent.space.breakStart;
   space.breakEnd = parent.space.breakEnd;
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
-  space.dontFork.push(...parent.space.dontFork.filter((range) => range.wipe));
+  space.usesDontFork = parent.space.usesDontFork;
   yield* scope.restore();
   return space;
 }

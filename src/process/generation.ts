@@ -5,11 +5,10 @@
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { kernelPlace, readMaps } from '../linux/proc.js';
+import { areasNotForked, kernelPlace, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
-import { PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
 import { PAGE } from '../memory/store.js';
 import { GATE_INFLIGHT, GATE_LISTS, GATE_MODE } from '../x64/gate.js';
 import { setAllBlocked } from './convert.js';
@@ -17,6 +16,7 @@ import { birthOf } from './fork.js';
 import { ask, wasAsleep } from './hold.js';
 import { atMarker, call, InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
+import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
 import { Condition, pause, type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
@@ -34,6 +34,8 @@ const GENERATION_FLAGS = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const WALL = 0x40000000;
+const MADV_DONTFORK = 10;
+const MADV_DOFORK = 11;
 
 /** Builds the additional filter of stub tasks. */
 export type StubFilter = (signalfdInUse: boolean) => Uint8Array;
@@ -58,7 +60,7 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
   try {
     yield* ensureBaseAgent(kernel, process);
     refusePrivateMemory(process);
-    const agent = yield* cloneBase(kernel, space.baseAgent!);
+    const agent = yield* cloneBase(kernel, space, space.baseAgent!);
     yield* prepareStubProcess(kernel, space, agent, filter(false));
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
@@ -166,18 +168,18 @@ export function park(kernel: Kernel, task: Task): void {
 
 /** Wakes the parked base agent for a few calls, and parks it again. */
 export function* withBaseAgent<T>(kernel: Kernel, agent: Task, work: () => Steps<T>): Steps<T> {
-  agent.interrupt();
-  do {
-    yield* agent.nextStop();
-  } while (stopEvent(agent.status) !== PTRACE_EVENT_STOP);
+  yield* agent.bringToStop();
   const result = yield* work();
   park(kernel, agent);
   return result;
 }
 
-function* cloneBase(kernel: Kernel, baseAgent: Task): Steps<Task> {
+function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task): Steps<Task> {
+  const left = space.usesDontFork ? areasNotForked(space.hostPid).filter(isStoreArea) : [];
   return yield* withBaseAgent(kernel, baseAgent, function* () {
+    for (const { start, end } of left) yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DOFORK);
     const pid = yield* call(kernel, baseAgent, SYS.clone, GENERATION_FLAGS, 0, 0, 0, 0);
+    for (const { start, end } of left) yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DONTFORK);
     if (isError(pid)) {
       throw new AtlasError('refused', `The kernel refused a further process (errno ${-pid}).`, 'Check RLIMIT_NPROC and the pids cgroup.');
     }
@@ -292,10 +294,7 @@ function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   space.baseAgent = undefined;
   setMode(space, 0);
   if (!agent) return;
-  agent.interrupt();
-  do {
-    yield* agent.nextStop();
-  } while (stopEvent(agent.status) !== PTRACE_EVENT_STOP);
+  yield* agent.bringToStop();
   agent.fetch();
   agent.regs.set('rip', kernel.gate.call);
   agent.regs.set('rax', SYS.exit);

@@ -129,9 +129,8 @@ export class InjectionScope {
       task.fetch();
       task.regs.set('orig_rax', -1);
       task.commit();
-      task.interrupt();
       do {
-        task.resume();
+        task.resumeToInterrupt();
         yield* task.nextStop();
       } while (stopEvent(task.status) !== PTRACE_EVENT_STOP);
     }

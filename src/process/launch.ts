@@ -87,7 +87,7 @@ export function* launch(kernel: Kernel, command: Command): Steps<Task> {
     yield* task.nextStop();
     if (stopEvent(task.status) === PTRACE_EVENT_STOP) break;
     // posix_spawn may return before the child's own execve is over: its exec event comes first then.
-    task.resume();
+    task.resumeToInterrupt();
   }
   const { regs } = task;
   regs.assign(task.fetch());

@@ -55,8 +55,8 @@ export class Space {
   baseAgent: Task | undefined;
   /** Processes that run in this space: more than one during vfork. */
   users = 0;
-  /** What MADV_DONTFORK (unmapped in a fork child) and MADV_WIPEONFORK (zeros there) named. */
-  readonly dontFork: { start: number; end: number; wipe: boolean }[] = [];
+  /** Some areas are marked MADV_DONTFORK: the clone of a generation would leave them out too. */
+  usesDontFork = false;
   breakStart = 0;
   breakEnd = 0;
   /** Code that rewritten call sites jump to. */

@@ -23,10 +23,10 @@ export function* stopParked(thread: Thread): Steps<void> {
     yield* home.nextStop();
     if (isSignalStop(home.status)) {
       thread.stashedSignals.push(takeSignal(thread));
-      home.resume();
+      home.resumeToInterrupt();
     } else if (isGroupStop(home.status)) home.listen();
     else if (stopEvent(home.status) === PTRACE_EVENT_STOP) break;
-    else home.resume();
+    else home.resumeToInterrupt();
   }
   home.fetch();
 }

@@ -24,7 +24,7 @@ import { stopParked, takeSignal } from './parking.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
-import { letGo, occupy } from './turns.js';
+import { type Deliver, letGo, occupy } from './turns.js';
 
 /** Longer than any of the gate's routines. */
 const MOST_STEPS = 400;
@@ -156,7 +156,7 @@ function* enterHandler(thread: Thread, signal: number): Steps<void> {
  * A memory routine is short and must not be left by a handler's longjmp: it is stepped to its end first.
  * The signal is delivered from the last step's stop, with its own siginfo.
  */
-function* leaveGate(thread: Thread, signal: number): Steps<void> {
+function* leaveGate(thread: Thread, signal: number): Steps<Deliver> {
   const { home } = thread;
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(home.tid, info);
@@ -176,7 +176,7 @@ function* leaveGate(thread: Thread, signal: number): Steps<void> {
   }
   ptrace.setSigmask(home.tid, mask);
   ptrace.setSiginfo(home.tid, info);
-  home.resume(signal);
+  return { signal };
 }
 
 /** A stop of a home whose thread is elsewhere or being worked on, that nobody waited for. */

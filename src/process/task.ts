@@ -3,7 +3,7 @@
  * running state goes through this class, so that `stopped` is the truth.
  */
 import * as ptrace from '../linux/ptrace.js';
-import { isGone } from '../linux/wait.js';
+import { isGone, PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
 import { Registers } from '../x64/registers.js';
 import { type Program, type Steps, TaskGone, type Waitable } from './steps.js';
 import type { Space, Thread } from './model.js';
@@ -65,9 +65,21 @@ export class Task implements Waitable {
     ptrace.listen(this.tid);
   }
 
-  /** Asks for a stop; another stop may come first, and this one's then comes later. */
+  /** Asks for a stop. Any other stop that comes first uses the request up (kernel/signal.c, ptrace_stop). */
   interrupt(): void {
     ptrace.interrupt(this.tid);
+  }
+
+  /** From another stop, goes on towards the interrupt's own. */
+  resumeToInterrupt(): void {
+    this.interrupt();
+    this.resume();
+  }
+
+  /** Interrupts the running task and waits for just that stop; meant for tasks that block all signals. */
+  *bringToStop(): Steps<void> {
+    this.interrupt();
+    while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) this.resumeToInterrupt();
   }
 
   /** Suspends the calling program until this task's next stop; throws TaskGone when it ends instead. */

@@ -25,22 +25,28 @@ function raiseStashed(thread: Thread): void {
   }
 }
 
+/** What the work may ask for as the thread goes on from a signal-delivery stop. */
+export interface Deliver {
+  signal: number;
+}
+
 /** Runs `steps` with the thread stopped, then lets it go. */
-export function occupy(kernel: Kernel, thread: Thread, name: string, steps: Steps<unknown>): void {
+export function occupy(kernel: Kernel, thread: Thread, name: string, steps: Steps<void | Deliver>): void {
   thread.busy = true;
   kernel.scheduler.start(`${name} of ${thread.tid}`, occupied(thread, steps));
 }
 
-function* occupied(thread: Thread, steps: Steps<unknown>): Steps<void> {
+function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
+  let outcome: void | Deliver = undefined;
   try {
-    yield* steps;
+    outcome = yield* steps;
   } catch (error) {
     thread.busy = false;
     if (!(error instanceof TaskGone) || thread.home.gone) throw error;
     // Another task that the work involved has ended; the thread itself goes on.
   }
   thread.busy = false;
-  if (thread.runner.stopped) letGo(thread);
+  if (thread.runner.stopped) letGo(thread, outcome?.signal);
 }
 
 /** Serves what was asked of the thread, at its interrupt stop. */

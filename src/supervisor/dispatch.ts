@@ -156,7 +156,7 @@ export class Dispatcher {
         return;
     }
     if (isSignalStop(status)) homeSignal(kernel, thread, stopSignal(status));
-    else task.resume();
+    else letGo(thread);
   }
 
   /** A fatal signal ends all threads at once: those that run elsewhere too. */

@@ -5,7 +5,7 @@
 import { EEXIST, EINVAL, ENOMEM, isError } from '../linux/errno.js';
 import { type MapsLine, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { PAGE, pageUp } from '../memory/store.js';
+import { PAGE, pageUp, Store } from '../memory/store.js';
 import {
   isStoreArea,
   MAP_32BIT,
@@ -70,6 +70,7 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
   if (length === 0) return -EINVAL;
   if (length > TASK_SIZE) return -ENOMEM;
   const belongsInStore = isPrivate && (anonymous || (protection & PROT_WRITE) !== 0);
+  if (!belongsInStore && anonymous && space.plural) return yield* mmapSharedAnonymous(perform, space, regs);
   if (!belongsInStore) {
     if (fixed) forget(space, hint, length);
     const result = yield* perform.home(SYS.mmap, hint, regs.get('rsi'), protection, flags, fd, offset);
@@ -111,6 +112,23 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     if (protection !== (PROT_READ | PROT_WRITE)) yield* perform.everywhere(SYS.mprotect, start, length, protection);
   }
   return start;
+}
+
+/** Two mappings of MAP_SHARED|MAP_ANONYMOUS are two objects: with several generations it needs a file. */
+function* mmapSharedAnonymous(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const [hint, length, protection, flags] = [regs.get('rdi'), regs.get('rsi'), regs.int('rdx'), regs.int('r10')];
+  const { gate, memfdFlags } = perform.kernel;
+  const fd = yield* perform.home(SYS.memfd_create, gate.sharedName, memfdFlags);
+  if (isError(fd)) return -ENOMEM;
+  using _file = new Store(perform.thread.home.tid, fd, pageUp(length));
+  if ((flags & MAP_FIXED) !== 0 && (flags & MAP_FIXED_NOREPLACE) === 0) forget(space, hint, pageUp(length));
+  const result = yield* perform.home(SYS.mmap, hint, length, protection, flags & ~MAP_ANONYMOUS, fd, 0);
+  if (!isError(result)) {
+    const again = (flags & ~(MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)) | MAP_FIXED;
+    yield* perform.elsewhere(SYS.mmap, result, length, protection, again, fd, 0);
+  }
+  yield* perform.home(SYS.close, fd);
+  return result;
 }
 
 /** Reads the file's bytes into the fresh mapping; what lies behind its end stays zero. */
@@ -185,15 +203,14 @@ function* madvise(perform: Performer, space: Space, regs: Registers): Steps<numb
       return shared ? yield* perform.home(SYS.madvise, start, length, advice) : -EINVAL;
     }
     case MADV_DONTFORK:
-    case MADV_WIPEONFORK:
-      space.dontFork.push({ start, end: start + length, wipe: advice === MADV_WIPEONFORK });
-      return 0;
     case MADV_DOFORK:
-    case MADV_KEEPONFORK: {
-      const kept = space.dontFork.filter((range) => range.start < start || range.end > start + length);
-      space.dontFork.splice(0, space.dontFork.length, ...kept);
-      return 0;
-    }
+      // In the base only: the marks matter to the program's own forks, which the base makes.
+      space.usesDontFork = true;
+      return yield* perform.home(SYS.madvise, start, length, advice);
+    case MADV_WIPEONFORK:
+    case MADV_KEEPONFORK:
+      // Not for shared memory (mm/madvise.c), so not for the store; programs fall back to pthread_atfork.
+      return -EINVAL;
     default:
       return yield* perform.everywhere(SYS.madvise, start, length, advice);
   }

@@ -50,16 +50,10 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
     stubCall(kernel, stub, thread);
     return;
   }
-  if (isSignalStop(stub.status)) {
-    if (isSynchronous(stopSignal(stub.status))) occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
-    else stub.resume();
-    return;
-  }
-  if (stopEvent(stub.status) === PTRACE_EVENT_STOP && thread.requests.length > 0) {
-    serveRequests(kernel, thread);
-    return;
-  }
-  stub.resume();
+  if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
+    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
+  } else if (stopEvent(stub.status) === PTRACE_EVENT_STOP && thread.requests.length > 0) serveRequests(kernel, thread);
+  else letGo(thread);
 }
 
 function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
@@ -117,7 +111,7 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       occupy(kernel, thread, syscallName(nr), childOfStub(kernel, thread, nr));
       return;
     default:
-      occupy(kernel, thread, syscallName(nr), homeCall(kernel, thread, nr));
+      occupy(kernel, thread, syscallName(nr), atHome(kernel, thread, nr));
   }
 }
 
@@ -126,6 +120,10 @@ function answer(stub: Task, result: number): void {
   stub.regs.set('rax', result);
   stub.regs.set('orig_rax', -1);
   stub.commit();
+}
+
+function* atHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  yield* homeCall(kernel, thread, nr);
 }
 
 /** Whether the path means something else to another process. */

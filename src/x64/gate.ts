@@ -67,6 +67,8 @@ export interface Gate {
   batch: number;
   /** A NUL-terminated name for the store, for memfd_create. */
   storeName: number;
+  /** A name for other files of ours that stand for shared anonymous memory. */
+  sharedName: number;
   /** In-process treatment of memory calls, by system-call number: return address in rcx. */
   routines: ReadonlyMap<number, number>;
 }
@@ -92,6 +94,7 @@ export function assembleGate(storeFd: number): Gate {
   mprotectRoutine(a);
 
   a.label('store name').emit(...new TextEncoder().encode('atlas\0'));
+  a.label('shared name').emit(...new TextEncoder().encode('atlas-shared\0'));
   a.align(PAGE);
   if (a.here !== GATE_FREE_END) throw new Error('the gate outgrew its page');
   for (const nr of [SYS.mmap, SYS.munmap, SYS.madvise, SYS.mprotect]) {
@@ -108,6 +111,7 @@ export function assembleGate(storeFd: number): Gate {
     park: a.addressOf('park'),
     batch: a.addressOf('batch'),
     storeName: a.addressOf('store name'),
+    sharedName: a.addressOf('shared name'),
     routines,
   };
 }
