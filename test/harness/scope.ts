@@ -15,7 +15,8 @@ import { waitForPort } from './ports.js';
 import { MARKER, describeTasks, kill, processesOfTest } from './proc.js';
 import { type Outcome, Started } from './started.js';
 
-const EVENT_LOG_TAIL = 60;
+const EVENT_LOG_TAIL = 25;
+const EVENT_LENGTH = 240;
 const GRACE_MILLISECONDS = 3000;
 
 export interface RunOptions {
@@ -149,12 +150,31 @@ export class Scope {
     return Promise.race([AtlasClient.connect(name), this.expired]);
   }
 
+  /** Fails with a report when something takes longer than it may, and ends what the test has started. */
+  async within<T>(seconds: number, work: Promise<T>): Promise<T> {
+    const stop = new AbortController();
+    const tooLong = sleep(seconds * 1000, undefined, { signal: stop.signal }).then(async () => {
+      const report = await this.report();
+      await this.#killAll();
+      throw new Error(`not done in ${seconds} s\n${report}`);
+    });
+    tooLong.catch(() => {});
+    try {
+      return await Promise.race([work, tooLong, this.expired]);
+    } finally {
+      stop.abort();
+    }
+  }
+
   /** What every task of this test is doing, and the last events of its supervisors. */
   async report(): Promise<string> {
     const parts = [await describeTasks(await processesOfTest(this.id, this.folder))];
     for (const log of this.#eventLogs) {
       const lines = (await readFile(log, 'utf8').catch(() => '')).trimEnd().split('\n');
-      parts.push(`last events (${log}):`, ...lines.slice(-EVENT_LOG_TAIL));
+      parts.push(
+        `last events (${log}):`,
+        ...lines.slice(-EVENT_LOG_TAIL).map((line) => line.slice(0, EVENT_LENGTH)),
+      );
     }
     for (const file of (await readdir(this.folder)).filter((name) => name.endsWith('.stderr'))) {
       const content = await readFile(join(this.folder, file), 'utf8');

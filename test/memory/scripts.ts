@@ -1,4 +1,6 @@
 /** Random scripts of memory system calls, in the language of `test/programs/sequence.c`. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import fc from 'fast-check';
 
 const ARENA_PAGES = 48;
@@ -110,4 +112,11 @@ export function script(threads: number): fc.Arbitrary<string> {
       ])
       .map((all) => all.map((line) => `${line}\n`).join(''));
   return fc.oneof(lines(ARENA_START, arenaCall), lines(BLOCKS_START, blockCall));
+}
+
+/** Writes each script to a file of its own. */
+export async function save(folder: string, scripts: readonly string[]): Promise<string[]> {
+  const files = scripts.map((_, index) => join(folder, `script-${index}`));
+  await Promise.all(files.map((file, index) => writeFile(file, scripts[index]!)));
+  return files;
 }
