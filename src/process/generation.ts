@@ -261,6 +261,7 @@ export function* deleteGeneration(kernel: Kernel, process: Process, id: number):
 
 function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
   const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];
+  generation.ended = true;
   c.kill(generation.hostPid, SIGKILL);
   for (const task of tasks) yield* untilGone(task);
   const agent = space.baseAgent;
@@ -310,6 +311,7 @@ export function killGenerations(space: Space): number[] {
   const hosts: number[] = [];
   for (const generation of space.generations.values()) {
     if (!generation.agent) continue;
+    generation.ended = true;
     c.kill(generation.hostPid, SIGKILL);
     hosts.push(generation.hostPid);
   }

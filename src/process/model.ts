@@ -22,6 +22,8 @@ export class Generation {
   /** Never runs program code; stopped in the gate between the calls it performs. Undefined for the base. */
   readonly agent: Task | undefined;
   readonly divergences: Divergence[] = [];
+  /** Its host process was told to end: by us, so that the end of a stub means nothing more. */
+  ended = false;
   /** Held by whoever has the agent perform calls. */
   readonly agentLock: Lock;
   /** Stub tasks that wait, stopped, for a thread. */

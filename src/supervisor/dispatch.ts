@@ -109,7 +109,7 @@ export class Dispatcher {
     if (task.role === 'home' && thread) this.#homeGone(task, thread);
     else if (task.role === 'launcher') this.onRootEnded(endingOf(task.status));
     else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
-    else if (task.role === 'stub' && thread?.stub === task) {
+    else if (task.role === 'stub' && thread?.stub === task && !thread.generation.ended) {
       // Killed from outside, by the OOM killer say: the thread cannot go on, so the process must not.
       c.kill(thread.process.pid, SIGKILL);
     }
@@ -162,7 +162,8 @@ export class Dispatcher {
   /** A fatal signal ends all threads at once: those that run elsewhere too. */
   #exiting(task: Task, thread: Thread): void {
     const FATAL_SIGNAL = 0x7f;
-    if ((ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0) killGenerations(thread.process.space);
+    const { space } = thread.process;
+    if (space.users === 1 && (ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0) killGenerations(space);
     threadExits(thread);
     task.resume();
   }
@@ -189,8 +190,9 @@ export class Dispatcher {
 
   *#newImage(process: Process, thread: Thread): Steps<void> {
     const old = process.space;
+    // A vfork child leaves its parent's image as it is.
     const agents = old.users === 1 ? [...old.generations.values()].flatMap(({ agent }) => agent ?? []) : [];
-    killGenerations(old);
+    if (old.users === 1) killGenerations(old);
     for (const agent of agents) yield* untilGone(agent);
     const space = yield* convertImage(this.kernel, thread.home);
     yield* reap(this.kernel, thread.home, agents);

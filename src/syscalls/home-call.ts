@@ -43,8 +43,7 @@ type OnChild = (child: Task) => Steps<void>;
  * @returns the result, or undefined when a handler was entered instead
  */
 export function* homeCall(kernel: Kernel, thread: Thread, nr: number, onChild?: OnChild): Steps<number | undefined> {
-  const { home, caller } = thread;
-  caller.assign(thread.stub!.regs);
+  thread.caller.assign(thread.stub!.regs);
   yield* stopParked(thread);
   aim(kernel, thread, nr);
   thread.inHomeCall = true;
@@ -52,7 +51,6 @@ export function* homeCall(kernel: Kernel, thread: Thread, nr: number, onChild?: 
     return yield* performAtHome(kernel, thread, nr, onChild);
   } finally {
     thread.inHomeCall = false;
-    home.status = 0;
   }
 }
 
@@ -152,7 +150,34 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
   }
   home.fetch();
   transplant(kernel, home, stub);
-  park(kernel, home);
+  yield* takePending(kernel, thread);
+}
+
+/**
+ * What the restored mask lets through comes before the thread's next instruction: the home makes a call
+ * that does nothing, and signals are delivered on its way to it.
+ */
+function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
+  const { home } = thread;
+  thread.caller.assign(thread.stub!.regs);
+  aim(kernel, thread, SYS.getpid);
+  let signal = 0;
+  for (;;) {
+    if (isGroupStop(home.status)) home.listen();
+    else home.resume(signal);
+    signal = 0;
+    yield* home.nextStop();
+    if (atMarker(home)) {
+      park(kernel, home);
+      return;
+    }
+    if (!isSignalStop(home.status)) continue;
+    signal = stopSignal(home.status);
+    const masks = signalMasks(home.tid);
+    if (!masks || !hasSignal(masks.caught, signal)) continue;
+    yield* deliver(kernel, thread, signal);
+    return;
+  }
 }
 
 /** A clone by a thread that lives elsewhere: the child continues its creator's code in its creator's generation. */

@@ -174,7 +174,7 @@ function* exitAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const stub = thread.stub!;
   const { home } = thread;
   yield* stopParked(thread);
-  if (nr === SYS.exit_group) killGenerations(thread.process.space);
+  if (nr === SYS.exit_group && thread.process.space.users === 1) killGenerations(thread.process.space);
   home.regs.assign(stub.regs);
   home.regs.set('rip', kernel.gate.call);
   home.regs.set('rax', nr);
