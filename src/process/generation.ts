@@ -53,12 +53,13 @@ function setMode(space: Space, mode: 0 | 1): void {
 
 export function* createGeneration(kernel: Kernel, process: Process, filter: StubFilter): Steps<Generation> {
   const { space } = process;
-  using _lock = yield* space.lock.acquire();
+  using _turn = yield* space.generationLock.acquire();
   if (space.users > 1) {
     throw new AtlasError('refused', `Process ${process.pid} is inside vfork.`, 'Try again in a moment.');
   }
   try {
     yield* ensureBaseAgent(kernel, process);
+    using _lock = yield* space.lock.acquire();
     refusePrivateMemory(process);
     const agent = yield* cloneBase(kernel, space, space.baseAgent!);
     yield* prepareStubProcess(kernel, space, agent, filter(false));
@@ -73,7 +74,10 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
   }
 }
 
-/** The base's helper; from here on memory calls go by way of the supervisor. The space's lock is held. */
+/**
+ * The base's helper; from here on memory calls go by way of the supervisor. The generation lock
+ * is held; not the space's, which a thread that is borrowed may stand before.
+ */
 export function* ensureBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
   const { space } = process;
   setMode(space, 1);
@@ -87,6 +91,7 @@ export function* ensureBaseAgent(kernel: Kernel, process: Process): Steps<Task> 
 export function* releaseBaseAgent(kernel: Kernel, process: Process): Steps<void> {
   const { space } = process;
   if (process.ended) return;
+  using _turn = yield* space.generationLock.acquire();
   using _lock = yield* space.lock.acquire();
   if (space.generations.size === 1) yield* becomePlain(kernel, space);
 }
@@ -122,7 +127,7 @@ function byDisturbance(process: Process): Thread[] {
     return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
   };
   return [...process.threads.values()]
-    .filter((thread) => !thread.stub)
+    .filter((thread) => !thread.stub && !thread.atLock)
     .map((thread) => ({ thread, rank: rank(thread) }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ thread }) => thread);
@@ -243,6 +248,7 @@ function* makeStub(kernel: Kernel, generation: Generation): Steps<Task> {
 /** Ends a generation that no thread lives in, and with the last one the base's agent. */
 export function* deleteGeneration(kernel: Kernel, process: Process, id: number): Steps<void> {
   const { space } = process;
+  using _turn = yield* space.generationLock.acquire();
   using _lock = yield* space.lock.acquire();
   const generation = space.generations.get(id);
   if (!generation || !generation.agent) {

@@ -9,8 +9,8 @@ import { signalMasks } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import type { Registers } from '../x64/registers.js';
 import type { Kernel } from './kernel.js';
-import type { Request, Thread } from './model.js';
-import { Condition, type Steps, TaskGone } from './steps.js';
+import type { Process, Request, Thread } from './model.js';
+import { Condition, type Steps } from './steps.js';
 import type { Task } from './task.js';
 
 /**
@@ -56,43 +56,52 @@ export function ask(thread: Thread, request: Request): void {
   thread.runner.interrupt();
 }
 
-/** Threads that are stopped until `release`. */
+/**
+ * Keeps a process's threads from running program code until `release`. A thread that is at work with us (it
+ * waits for the space's lock, or its home is inside a call) need not be stopped: it cannot go on without
+ * passing `letGo`, which keeps it here.
+ */
 export class Hold {
-  #missing = 0;
+  readonly #missing = new Set<Thread>();
   readonly #all: Condition;
+  readonly #kept: { thread: Thread; signal: number }[] = [];
+  readonly #goOn: (thread: Thread, signal: number) => void;
 
-  constructor(readonly kernel: Kernel) {
+  /** @param goOn what a thread that was kept does afterwards */
+  constructor(
+    readonly kernel: Kernel,
+    readonly process: Process,
+    goOn: (thread: Thread, signal: number) => void,
+  ) {
     this.#all = new Condition(kernel.scheduler);
+    this.#goOn = goOn;
   }
 
-  /** Stops the threads, wherever they are; done when the last one stands. */
-  *stop(threads: Iterable<Thread>): Steps<void> {
-    for (const thread of threads) {
-      this.#missing++;
-      ask(thread, (held) => this.#keep(held));
-      thread.onGone.add(this.#arrived);
+  /** Stops all threads but `own`, wherever they are; done when the last one stands. */
+  *stop(own: Thread): Steps<void> {
+    this.process.hold = this;
+    for (const thread of this.process.threads.values()) {
+      if (thread === own || thread.atLock || thread.inHomeCall) continue;
+      this.#missing.add(thread);
+      thread.onGone.add(() => this.arrived(thread));
+      thread.runner.interrupt();
     }
-    if (this.#missing > 0) yield* this.#all.wait();
+    if (this.#missing.size > 0) yield* this.#all.wait();
   }
 
-  readonly #arrived = (): void => {
-    if (--this.#missing === 0) this.#all.fulfil();
-  };
-
-  *#keep(thread: Thread): Steps<void> {
-    thread.onGone.delete(this.#arrived);
-    thread.runner.fetch();
-    wasAsleep(thread.runner);
-    this.#arrived();
-    const turn = new Condition(this.kernel.scheduler);
-    this.#waiting.push(turn);
-    yield* turn.wait();
-    if (thread.home.gone) throw new TaskGone(thread.tid);
+  /** The thread cannot run program code any more. */
+  arrived(thread: Thread): void {
+    if (this.#missing.delete(thread) && this.#missing.size === 0) this.#all.fulfil();
   }
 
-  readonly #waiting: Condition[] = [];
+  /** @param thread stopped, and about to go on with `signal` */
+  keep(thread: Thread, signal: number): void {
+    this.#kept.push({ thread, signal });
+    this.arrived(thread);
+  }
 
   release(): void {
-    for (const turn of this.#waiting.splice(0)) turn.fulfil();
+    this.process.hold = undefined;
+    for (const { thread, signal } of this.#kept.splice(0)) if (!thread.home.gone) this.#goOn(thread, signal);
   }
 }

@@ -7,6 +7,7 @@
  *
  * A vfork child shares the Space of its parent until it executes.
  */
+import type { Hold } from './hold.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
 import { Lock, type Scheduler } from './steps.js';
@@ -51,8 +52,10 @@ export class Generation {
 export class Space {
   readonly generations = new Map<number, Generation>();
   nextGeneration = 1;
-  /** Held by whoever changes the mappings or the set of generations. */
+  /** Held by whoever changes the mappings; a thread that makes a memory call waits for it. */
   readonly lock: Lock;
+  /** Held, before `lock`, by whoever changes the set of generations. */
+  readonly generationLock: Lock;
   /** The base's helper thread; exists only while there is more than one generation. */
   baseAgent: Task | undefined;
   /** Processes that run in this space: more than one during vfork. */
@@ -75,6 +78,7 @@ export class Space {
     public hostPid: number,
   ) {
     this.lock = new Lock(scheduler);
+    this.generationLock = new Lock(scheduler);
     this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));
   }
 
@@ -130,6 +134,8 @@ export class Thread {
    */
   readonly caller = new Registers();
   inHomeCall = false;
+  /** It stands, stopped, before a call for which the space's lock is needed. */
+  atLock = false;
   callerXstate: Uint8Array | undefined;
   /** Asleep in the kernel at home, and caught at this breakpoint when it returns. */
   caughtAt: Breakpoint | undefined;
@@ -167,8 +173,8 @@ export class Process {
   readonly threads = new Map<number, Thread>();
   command = '';
   executable = '';
-  /** Its SIGSTOP or ^Z stop is in force. */
-  stopped = false;
+  /** Nobody runs program code: a fork copies the memory. */
+  hold: Hold | undefined;
   ended = false;
   readonly patches: AppliedPatchRecord[] = [];
   /** A rollout is under way. */

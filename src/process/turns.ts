@@ -8,6 +8,11 @@ import { type Steps, TaskGone } from './steps.js';
 /** Continues the thread's runner from a stop; what is asked of the thread brings it back to one at once. */
 export function letGo(thread: Thread, signal = 0): void {
   const { runner } = thread;
+  const { hold } = thread.process;
+  if (hold) {
+    hold.keep(thread, signal);
+    return;
+  }
   if (thread.requests.length > 0) runner.interrupt();
   runner.resume(signal);
   raiseStashed(thread);
@@ -47,6 +52,16 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
   }
   thread.busy = false;
   if (thread.runner.stopped) letGo(thread, outcome?.signal);
+}
+
+/** Waits for the space's lock as a thread that stands before its call. */
+export function* lockSpace(thread: Thread): Steps<Disposable> {
+  const { hold, space } = thread.process;
+  thread.atLock = true;
+  hold?.arrived(thread);
+  const lock = yield* space.lock.acquire();
+  thread.atLock = false;
+  return lock;
 }
 
 /** Serves what was asked of the thread, at its interrupt stop. */

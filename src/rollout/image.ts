@@ -18,8 +18,9 @@ const CLEARANCE = 64 << 20;
 /** Maps and fills the image; only from here on anything in the target has changed, and nothing runs it. */
 export function* placeImage(kernel: Kernel, process: Process, plan: PatchPlan): Steps<LinkedPatch> {
   const { space } = process;
-  using _lock = yield* space.lock.acquire();
+  using _turn = yield* space.generationLock.acquire();
   const agent = yield* ensureBaseAgent(kernel, process);
+  using _lock = yield* space.lock.acquire();
   const address = freeAddress(process, plan);
   const linked = linkPatch(plan, address);
   const { storeFd } = kernel;

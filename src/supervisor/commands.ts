@@ -89,7 +89,7 @@ export class Commands {
         tid: thread.tid,
         name: taskName(process.pid, thread.tid),
         generation: thread.generation.id,
-        state: thread.held || process.stopped ? 'stopped' : asleep ? 'asleep' : 'running',
+        state: thread.held ? 'stopped' : asleep ? 'asleep' : 'running',
         ...(asleep && place.nr >= 0 ? { syscall: syscallName(place.nr) } : {}),
       });
     }

@@ -148,10 +148,16 @@ export class Dispatcher {
         letGo(thread);
         return;
       case PTRACE_EVENT_STOP:
-        if (isGroupStop(status)) task.listen();
-        else if (trapIsPending(thread)) task.resume();
+        thread.held = isGroupStop(status);
+        if (thread.held) {
+          thread.process.hold?.arrived(thread);
+          task.listen();
+        } else if (trapIsPending(thread)) task.resume();
         else if (thread.caughtAt && !wasAsleep((task.fetch(), task))) occupy(kernel, thread, 'waking', wake(kernel, thread));
-        else if (thread.requests.length > 0) serveRequests(kernel, thread);
+        else if (thread.process.hold) {
+          wasAsleep((task.fetch(), task));
+          letGo(thread);
+        } else if (thread.requests.length > 0) serveRequests(kernel, thread);
         else letGo(thread);
         return;
     }

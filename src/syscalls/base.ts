@@ -15,7 +15,7 @@ import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_STACK } fr
 import type { Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { letGo, occupy } from '../process/turns.js';
+import { letGo, lockSpace, occupy } from '../process/turns.js';
 import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { MEMORY_HANDLERS, type MemoryHandler } from './memory.js';
 import { Performer } from './performer.js';
@@ -123,7 +123,7 @@ function redirect(kernel: Kernel, thread: Thread, nr: number): void {
 /** A memory call through the supervisor, with the space to itself. */
 export function* mediate(kernel: Kernel, thread: Thread, handler: MemoryHandler): Steps<void> {
   const { space } = thread.process;
-  using _lock = yield* space.lock.acquire();
+  using _lock = yield* lockSpace(thread);
   const { regs } = thread.runner;
   const performer = yield* Performer.open(kernel, thread);
   // The scope fetched the registers anew: the handler reads the caller's own, saved ones.
@@ -139,10 +139,9 @@ function clone3Flags(thread: Thread): number {
 
 function* forkAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { process, home } = thread;
-  using _lock = yield* process.space.lock.acquire();
-  const others = [...process.threads.values()].filter((other) => other !== thread);
-  const hold = new Hold(kernel);
-  yield* hold.stop(others);
+  using _lock = yield* lockSpace(thread);
+  const hold = new Hold(kernel, process, letGo);
+  yield* hold.stop(thread);
   try {
     using memory = new ProcessMemory(home.tid);
     const tid = new ChildTid(home.fetch(), nr, memory);
@@ -188,7 +187,7 @@ function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
 /** The program's own filter gets an exemption for calls from the gate; the rest of it is as it was. */
 function* installFilter(thread: Thread): Steps<void> {
   const { home, process } = thread;
-  using _lock = yield* process.space.lock.acquire();
+  using _lock = yield* lockSpace(thread);
   using memory = new ProcessMemory(home.tid);
   const regs = home.fetch();
   const original = regs.get("rdx");

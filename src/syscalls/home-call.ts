@@ -28,7 +28,7 @@ import { stopParked } from '../process/parking.js';
 import { deliver, giveVectorState } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { letGo } from '../process/turns.js';
+import { letGo, lockSpace } from '../process/turns.js';
 import type { Registers } from '../x64/registers.js';
 
 const CLONE_VM = 0x100;
@@ -47,6 +47,7 @@ export function* homeCall(kernel: Kernel, thread: Thread, nr: number, onChild?: 
   yield* stopParked(thread);
   aim(kernel, thread, nr);
   thread.inHomeCall = true;
+  thread.process.hold?.arrived(thread);
   try {
     return yield* performAtHome(kernel, thread, nr, onChild);
   } finally {
@@ -199,9 +200,9 @@ export function* childOfStub(kernel: Kernel, thread: Thread, nr: number): Steps<
     });
     return;
   }
-  using _lock = yield* process.space.lock.acquire();
-  const hold = new Hold(kernel);
-  yield* hold.stop([...process.threads.values()].filter((other) => other !== thread));
+  using _lock = yield* lockSpace(thread);
+  const hold = new Hold(kernel, process, letGo);
+  yield* hold.stop(thread);
   try {
     using memory = new ProcessMemory(thread.home.tid);
     const tid = new ChildTid(stub.regs, nr, memory);

@@ -8,6 +8,7 @@ import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { isSynchronous } from '../linux/signals.js';
 import { agentCall, killGenerations } from '../process/generation.js';
+import { wasAsleep } from '../process/hold.js';
 import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { retireStub } from '../process/migrate.js';
@@ -16,7 +17,7 @@ import { stopParked } from '../process/parking.js';
 import { deliverFault } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { letGo, occupy, serveRequests } from '../process/turns.js';
+import { letGo, lockSpace, occupy, serveRequests } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
 import { mediate } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
@@ -52,7 +53,11 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
   }
   if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
     occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
-  } else if (stopEvent(stub.status) === PTRACE_EVENT_STOP && thread.requests.length > 0) serveRequests(kernel, thread);
+  } else if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
+  else if (thread.process.hold) {
+    wasAsleep((stub.fetch(), stub));
+    letGo(thread);
+  } else if (thread.requests.length > 0) serveRequests(kernel, thread);
   else letGo(thread);
 }
 
@@ -140,7 +145,7 @@ function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const args = ARGUMENTS.map((register) => thread.stub!.regs.signed(register));
   const result = yield* homeCall(kernel, thread, nr);
   if (result === undefined || isError(result)) return;
-  using _lock = yield* space.lock.acquire();
+  using _lock = yield* lockSpace(thread);
   for (const generation of space.generations.values()) {
     if (!generation.agent) continue;
     yield* agentCall(kernel, generation, nr, ...args);

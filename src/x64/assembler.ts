@@ -117,6 +117,17 @@ export class Assembler {
     return this.emit(0x48 | ((s >> 3) << 2) | (d >> 3), 0x29, 0xc0 | ((s & 7) << 3) | (d & 7));
   }
 
+  add(to: Operand64, what: Operand64): this {
+    const [d, s] = [NUMBER[to], NUMBER[what]];
+    return this.emit(0x48 | ((s >> 3) << 2) | (d >> 3), 0x01, 0xc0 | ((s & 7) << 3) | (d & 7));
+  }
+
+  /** shr r64, imm8 */
+  shiftRight(register: Operand64, bits: number): this {
+    const n = NUMBER[register];
+    return this.emit(0x48 | (n >> 3), 0xc1, 0xe8 | (n & 7), bits);
+  }
+
   compare(left: Operand64, right: Operand64): this {
     const [d, s] = [NUMBER[left], NUMBER[right]];
     return this.emit(0x48 | ((s >> 3) << 2) | (d >> 3), 0x39, 0xc0 | ((s & 7) << 3) | (d & 7));

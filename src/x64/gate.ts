@@ -157,6 +157,8 @@ function punch(a: Assembler, storeFd: number, otherwise: string): void {
   for (const register of ['rdi', 'rsi', 'rdx', 'r10'] as const) a.store('rsp', SAVED[register], register);
   a.testImmediate('rdi', PAGE - 1).jumpIf('ne', otherwise);
   a.move('r10', 'rsi').arithmetic('add', 'r10', PAGE - 1).arithmetic('and', 'r10', -PAGE).jumpIf('e', otherwise);
+  // A range that does not end below 2^47 is refused by the call itself: nothing may be freed for it.
+  a.move('rax', 'rdi').add('rax', 'r10').shiftRight('rax', 47).jumpIf('ne', otherwise);
   a.move('rdx', 'rdi').moveImmediate('rsi', FALLOC_PUNCH_HOLE_KEEP_SIZE).moveImmediate('rdi', storeFd);
   a.moveImmediate('rax', SYS.fallocate).syscall();
 }
