@@ -103,8 +103,8 @@ async function demonstrate(choice: Choice, cleanup: Cleanup): Promise<boolean> {
   const answers = outcomes.reduce((sum, outcome) => sum + outcome.recording.count, 0);
   if (faults.length === 0)
     process.stdout.write(
-      `All right: ${answers} answers, each one checked, none wrong or lost; every thread went from the old code to\n` +
-        'the new code once, and the server is one plain process again.\n',
+      `All right: ${answers} answers, each one checked, none wrong or lost; every thread went from the old code\n` +
+        'to the new code once, and the server is one plain process again.\n',
     );
   else process.stdout.write(`Something was wrong:\n${faults.map((fault) => `  ${fault}\n`).join('')}`);
   return faults.length === 0;

@@ -44,6 +44,8 @@ export class AtlasError extends Error {
   static from(value: unknown): AtlasError {
     if (value instanceof AtlasError) return value;
     const message = value instanceof Error ? (value.stack ?? value.message) : String(value);
-    return new AtlasError('internal', message, 'This is a defect of Atlas: please report it.', { cause: value });
+    return new AtlasError('internal', message, 'This is a defect of Atlas: please report it.', {
+      cause: value,
+    });
   }
 }

@@ -18,9 +18,23 @@ export const c = {
   lseek: libc.func('lseek64', 'int64_t', ['int', 'int64_t', 'int']),
   ftruncate: libc.func('ftruncate64', 'int', ['int', 'int64_t']),
   fallocate: libc.func('fallocate64', 'int', ['int', 'int', 'int64_t', 'int64_t']),
-  copyFileRange: libc.func('copy_file_range', 'int64_t', ['int', 'void *', 'int', 'void *', 'size_t', 'uint']),
+  copyFileRange: libc.func('copy_file_range', 'int64_t', [
+    'int',
+    'void *',
+    'int',
+    'void *',
+    'size_t',
+    'uint',
+  ]),
   memfdCreate: libc.func('memfd_create', 'int', ['str', 'uint']),
-  processVmReadv: libc.func('process_vm_readv', 'int64_t', ['int', 'void *', 'ulong', 'void *', 'ulong', 'ulong']),
+  processVmReadv: libc.func('process_vm_readv', 'int64_t', [
+    'int',
+    'void *',
+    'ulong',
+    'void *',
+    'ulong',
+    'ulong',
+  ]),
   kill: libc.func('kill', 'int', ['int', 'int']),
   syscall3: libc.func('syscall', 'long', ['long', 'int64_t', 'int64_t', 'int64_t']),
   prlimit: libc.func('prlimit64', 'int', ['int', 'int', 'void *', 'void *']),
@@ -40,6 +54,7 @@ export const addressOf = (buffer: NodeJS.ArrayBufferView): bigint => koffi.addre
 export function pipe(): [number, number] {
   const O_CLOEXEC = 0o2000000;
   const ends = new Int32Array(2);
-  if (libc.func('pipe2', 'int', ['void *', 'int'])(ends, O_CLOEXEC) !== 0) throw new Error(`pipe2: errno ${errno()}`);
+  if (libc.func('pipe2', 'int', ['void *', 'int'])(ends, O_CLOEXEC) !== 0)
+    throw new Error(`pipe2: errno ${errno()}`);
   return [ends[0]!, ends[1]!];
 }

@@ -47,6 +47,18 @@ export function areasNotForked(pid: number): MapsLine[] {
   return found;
 }
 
+/** Whether the process holds a signalfd: its reads and waits then belong to the task that owns the signals. */
+export function hasSignalfd(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`) === 'anon_inode:[signalfd]';
+    } catch {
+      // Closed meanwhile.
+      return false;
+    }
+  });
+}
+
 function readOrUndefined(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
@@ -59,7 +71,13 @@ function readOrUndefined(path: string): string | undefined {
 /** A task's place in the kernel: `undefined` when it is gone. */
 export type KernelPlace =
   | { asleep: false }
-  | { asleep: true; /** -1: blocked outside a system call, e.g. in a page fault */ nr: number; args: number[]; sp: number; pc: number };
+  | {
+      asleep: true /** -1: blocked outside a system call, e.g. in a page fault */;
+      nr: number;
+      args: number[];
+      sp: number;
+      pc: number;
+    };
 
 /**
  * Where a task is, from /proc/TID/syscall, without stopping it. "running" there means: on a processor or
@@ -105,7 +123,8 @@ export function signalMasks(tid: number): SignalMasks | undefined {
   };
 }
 
-export const hasSignal = (mask: bigint, signal: number): boolean => ((mask >> BigInt(signal - 1)) & 1n) === 1n;
+export const hasSignal = (mask: bigint, signal: number): boolean =>
+  ((mask >> BigInt(signal - 1)) & 1n) === 1n;
 
 /** Fields of /proc/PID/stat by their number in proc(5); the command name may contain spaces. */
 export function statField(pid: number, field: number): number {

@@ -17,7 +17,8 @@ export function getLimit(pid: number, resource: keyof typeof TITLES): ResourceLi
   const text = readFileSync(`/proc/${pid}/limits`, 'utf8');
   const line = text.split('\n').find((row) => row.startsWith(TITLES[resource]));
   const [soft, hard] = (line ?? '').slice(TITLES[resource].length).trim().split(/\s+/);
-  const value = (word: string | undefined): bigint => (word === undefined || word === 'unlimited' ? RLIM_INFINITY : BigInt(word));
+  const value = (word: string | undefined): bigint =>
+    word === undefined || word === 'unlimited' ? RLIM_INFINITY : BigInt(word);
   return { soft: value(soft), hard: value(hard) };
 }
 

@@ -38,7 +38,11 @@ export interface Spawned {
  * @param descriptors pairs of our descriptor and the child's
  * @param name argv[0] of the child
  */
-export function spawnImage(image: Uint8Array, name: string, descriptors: readonly (readonly [number, number])[]): Spawned {
+export function spawnImage(
+  image: Uint8Array,
+  name: string,
+  descriptors: readonly (readonly [number, number])[],
+): Spawned {
   const { fd, flags } = memfd(image);
   try {
     const attributes = new Uint8Array(OPAQUE_BYTES);
@@ -57,7 +61,14 @@ export function spawnImage(image: Uint8Array, name: string, descriptors: readonl
     const argument = new TextEncoder().encode(`${name}\0`);
     const argv = new BigUint64Array([addressOf(argument), 0n]);
     const pid = new Int32Array(1);
-    const error = c.posixSpawn(pid, `/proc/self/fd/${fd}`, actions, attributes, argv, new BigUint64Array(1)) as number;
+    const error = c.posixSpawn(
+      pid,
+      `/proc/self/fd/${fd}`,
+      actions,
+      attributes,
+      argv,
+      new BigUint64Array(1),
+    ) as number;
     if (error !== 0) throw new Error(`posix_spawn of the launcher: errno ${error}`);
     return { pid: pid[0]!, memfdFlags: flags };
   } finally {

@@ -34,7 +34,8 @@ export class Store implements Disposable {
 
   write(address: number, bytes: Uint8Array): void {
     const put = Number(c.pwrite(this.#fd, bytes, bytes.length, address));
-    if (put !== bytes.length) throw new Error(`writing the store at 0x${address.toString(16)}: errno ${errno()}`);
+    if (put !== bytes.length)
+      throw new Error(`writing the store at 0x${address.toString(16)}: errno ${errno()}`);
   }
 
   /** Frees the pages of a range: it reads as zeros afterwards. */

@@ -49,7 +49,8 @@ export function catchSleeper(thread: Thread): 'caught' | 'awake' | 'impossible' 
   if (!place?.asleep || place.nr < 0 || !masks) return 'awake';
   // In a memory call's routine: out of it soon, and the gate is the same memory in all generations.
   if (place.pc >= GATE_START && place.pc < GATE_END) return 'awake';
-  if (hasSignal(masks.ignored, SIGTRAP) || (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP))) return 'impossible';
+  if (hasSignal(masks.ignored, SIGTRAP) || (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP)))
+    return 'impossible';
   const breakpoint = plant(space, place.pc);
   breakpoint.sleepers.add(thread);
   const again = kernelPlace(pid, thread.tid);
@@ -75,7 +76,8 @@ export function letSleeperGo(thread: Thread): void {
 export function isStaleHit(thread: Thread, address: number): boolean {
   const SI_KERNEL = 0x80;
   const info = new Uint8Array(SIGINFO_SIZE);
-  if (!getSiginfo(thread.home.tid, info) || new DataView(info.buffer).getInt32(8, true) !== SI_KERNEL) return false;
+  if (!getSiginfo(thread.home.tid, info) || new DataView(info.buffer).getInt32(8, true) !== SI_KERNEL)
+    return false;
   using memory = new ProcessMemory(thread.home.tid);
   const byte = memory.read(address, 1)[0];
   return byte !== undefined && byte !== INT3;

@@ -52,7 +52,8 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   space.breakEnd = space.breakStart;
   const entries: BatchEntry[] = [];
   for (const area of maps) {
-    if (!area.permissions.startsWith('w', 1) || !area.permissions.endsWith('p') || area.name === '[stack]') continue;
+    if (!area.permissions.startsWith('w', 1) || !area.permissions.endsWith('p') || area.name === '[stack]')
+      continue;
     copyIn(memory, store, area.start, area.end);
     entries.push(storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)));
   }
@@ -66,7 +67,10 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
     if (area.permissions !== 'r-xp' || area.inode === 0) continue;
     const { start, end, offset, name } = area;
     const text = { start, length: end - start, offset, file: `/proc/${task.tid}/root${name}` };
-    yield* rewriteCallSites(kernel, space, text, { tasks: [task.tid], call: (...entry) => call(kernel, task, ...entry) });
+    yield* rewriteCallSites(kernel, space, text, {
+      tasks: [task.tid],
+      call: (...entry) => call(kernel, task, ...entry),
+    });
   }
   task.regs.assign(entry);
   task.regs.set('orig_rax', -1);
@@ -188,14 +192,19 @@ function moveStack(
   const border = pageDown(strings);
   const sp = entry.get('rsp');
   const block = memory.read(sp, strings - sp);
-  const newSp = (border - block.length) - ((border - block.length) % 16);
+  const newSp = border - block.length - ((border - block.length) % 16);
   const below = maps.filter((area) => area.end <= stack.start).at(-1)?.end ?? 0;
   const { soft } = getLimit(task.tid, 'stack');
   const size = Number(soft < BigInt(LARGEST_STACK) ? soft : BigInt(LARGEST_STACK));
   const start = Math.max(pageDown(stack.end - size), below + Math.min(SMALLEST_GAP, PAGE * 256));
   store.write(newSp, block);
   entry.set('rsp', newSp);
-  return storeMapping(kernel, Math.min(start, pageDown(newSp)), border - Math.min(start, pageDown(newSp)), PROT_READ | PROT_WRITE);
+  return storeMapping(
+    kernel,
+    Math.min(start, pageDown(newSp)),
+    border - Math.min(start, pageDown(newSp)),
+    PROT_READ | PROT_WRITE,
+  );
 }
 
 export const setAllBlocked = (tid: number): void => {

@@ -99,7 +99,9 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   const store = new Store(child.tid, created);
   const source = parent.space.store;
   // What the child has mapped; areas marked MADV_DONTFORK are not among them.
-  const areas = readMaps(child.tid).filter((area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END));
+  const areas = readMaps(child.tid).filter(
+    (area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END),
+  );
   let chunks = 0;
   for (const area of areas) {
     for (const _ of source.copyTo(store, area.start, area.end)) {
@@ -118,7 +120,8 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
   );
   for (const result of yield* batch(kernel, child, store, entries)) {
-    if (isError(result)) throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
+    if (isError(result))
+      throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
   }
   restoreText(parent, child, home);
 
@@ -135,6 +138,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
 function restoreText(parent: Process, child: Task, home: Generation): void {
   if (parent.space.breakpoints.size === 0 && home.divergences.length === 0) return;
   using memory = new ProcessMemory(child.tid);
-  for (const { address, original } of parent.space.breakpoints.values()) memory.write(address, Uint8Array.of(original));
+  for (const { address, original } of parent.space.breakpoints.values())
+    memory.write(address, Uint8Array.of(original));
   for (const { address, bytes } of home.divergences) memory.write(address, bytes);
 }

@@ -2,10 +2,11 @@
  * Making and ending a generation. The base's agent, a thread that no program code ever runs in, performs
  * the clone: no thread of the program pauses for it.
  */
+import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { areasNotForked, kernelPlace, readMaps } from '../linux/proc.js';
+import { areasNotForked, hasSignalfd, kernelPlace, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
@@ -62,7 +63,7 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     using _lock = yield* space.lock.acquire();
     refusePrivateMemory(process);
     const agent = yield* cloneBase(kernel, space, space.baseAgent!);
-    yield* prepareStubProcess(kernel, space, agent, filter(false));
+    yield* prepareStubProcess(kernel, space, agent, filter(hasSignalfd(process.pid)));
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
     space.generations.set(generation.id, generation);
@@ -100,7 +101,18 @@ export function* releaseBaseAgent(kernel: Kernel, process: Process): Steps<void>
 function withoutBreakpoints(space: Space, generation: Generation): void {
   if (space.breakpoints.size === 0) return;
   using memory = new ProcessMemory(generation.hostPid);
-  for (const { address, original } of space.breakpoints.values()) memory.write(address, Uint8Array.of(original));
+  for (const { address, original } of space.breakpoints.values())
+    memory.write(address, Uint8Array.of(original));
+}
+
+/** A mapping behind the end of its file: nothing can be in it. */
+function isBehindEnd(area: MapsLine): boolean {
+  try {
+    return area.inode !== 0 && area.offset >= statSync(area.name).size;
+  } catch {
+    // Deleted or hidden: it may hold something.
+    return false;
+  }
 }
 
 /** What a generation would copy instead of share must not be there. */
@@ -108,7 +120,7 @@ function refusePrivateMemory(process: Process): void {
   for (const area of readMaps(process.space.hostPid)) {
     if (area.permissions[1] !== 'w' || area.permissions[3] !== 'p' || area.name === '[stack]') continue;
     const strings = area.end - area.start <= 64 * PAGE && area.inode === 0 && area.start > 0x7f00_0000_0000;
-    if (strings) continue;
+    if (strings || isBehindEnd(area)) continue;
     throw new AtlasError(
       'refused',
       `Process ${process.pid} has private writable memory at 0x${area.start.toString(16)} (${area.name || 'anonymous'}).`,
@@ -182,11 +194,17 @@ export function* withBaseAgent<T>(kernel: Kernel, agent: Task, work: () => Steps
 function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task): Steps<Task> {
   const left = space.usesDontFork ? areasNotForked(space.hostPid).filter(isStoreArea) : [];
   return yield* withBaseAgent(kernel, baseAgent, function* () {
-    for (const { start, end } of left) yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DOFORK);
+    for (const { start, end } of left)
+      yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DOFORK);
     const pid = yield* call(kernel, baseAgent, SYS.clone, GENERATION_FLAGS, 0, 0, 0, 0);
-    for (const { start, end } of left) yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DONTFORK);
+    for (const { start, end } of left)
+      yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DONTFORK);
     if (isError(pid)) {
-      throw new AtlasError('refused', `The kernel refused a further process (errno ${-pid}).`, 'Check RLIMIT_NPROC and the pids cgroup.');
+      throw new AtlasError(
+        'refused',
+        `The kernel refused a further process (errno ${-pid}).`,
+        'Check RLIMIT_NPROC and the pids cgroup.',
+      );
     }
     const agent = kernel.task(baseAgent.newborn);
     agent.role = 'agent';
@@ -217,7 +235,12 @@ function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: 
 }
 
 /** One call by a generation's agent, in its turn. */
-export function* agentCall(kernel: Kernel, generation: Generation, nr: number, ...args: number[]): Steps<number> {
+export function* agentCall(
+  kernel: Kernel,
+  generation: Generation,
+  nr: number,
+  ...args: number[]
+): Steps<number> {
   using _turn = yield* generation.agentLock.acquire();
   return yield* call(kernel, generation.agent!, nr, ...args);
 }
@@ -237,7 +260,11 @@ function* makeStub(kernel: Kernel, generation: Generation): Steps<Task> {
   const agent = generation.agent!;
   const tid = yield* call(kernel, agent, SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
   if (isError(tid)) {
-    throw new AtlasError('refused', `The kernel refused a further task (errno ${-tid}).`, 'Check RLIMIT_NPROC and the pids cgroup.');
+    throw new AtlasError(
+      'refused',
+      `The kernel refused a further task (errno ${-tid}).`,
+      'Check RLIMIT_NPROC and the pids cgroup.',
+    );
   }
   const stub = kernel.task(agent.newborn);
   stub.role = 'stub';
@@ -252,11 +279,19 @@ export function* deleteGeneration(kernel: Kernel, process: Process, id: number):
   using _lock = yield* space.lock.acquire();
   const generation = space.generations.get(id);
   if (!generation || !generation.agent) {
-    throw new AtlasError('bad-usage', `Process ${process.pid} has no generation ${id} to delete.`, 'See `atlas generation list`.');
+    throw new AtlasError(
+      'bad-usage',
+      `Process ${process.pid} has no generation ${id} to delete.`,
+      'See `atlas generation list`.',
+    );
   }
   for (const thread of process.threads.values()) {
     if (thread.generation === generation) {
-      throw new AtlasError('refused', `Thread ${thread.tid} lives in generation ${id}.`, 'Migrate its threads first.');
+      throw new AtlasError(
+        'refused',
+        `Thread ${thread.tid} lives in generation ${id}.`,
+        'Migrate its threads first.',
+      );
     }
   }
   space.generations.delete(id);
@@ -323,4 +358,3 @@ export function killGenerations(space: Space): number[] {
   }
   return hosts;
 }
-

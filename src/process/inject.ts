@@ -49,7 +49,8 @@ export function* untilMarker(task: Task): Steps<number> {
     yield* task.nextStop();
     if (atMarker(task)) return task.regs.signed('rdi');
     const event = stopEvent(task.status);
-    if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK) task.newborn = ptrace.eventMessage(task.tid);
+    if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK)
+      task.newborn = ptrace.eventMessage(task.tid);
     // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
     if (isSignalStop(task.status)) {
       throw new Error(`signal ${stopSignal(task.status)} during an injected call of task ${task.tid}`);
@@ -70,7 +71,12 @@ export type BatchEntry = readonly [nr: number, ...args: number[]];
  * Many system calls with one stop. The list lies in the store at GATE_LISTS, so one batch per space at a
  * time; results come back in order.
  */
-export function* batch(kernel: Kernel, task: Task, store: Store, entries: readonly BatchEntry[]): Steps<number[]> {
+export function* batch(
+  kernel: Kernel,
+  task: Task,
+  store: Store,
+  entries: readonly BatchEntry[],
+): Steps<number[]> {
   const results: number[] = [];
   for (let from = 0; from < entries.length; from += GATE_LIST_ENTRIES) {
     const part = entries.slice(from, from + GATE_LIST_ENTRIES);

@@ -32,7 +32,9 @@ export interface Command {
 
 /** The file that execvp(3) would execute. */
 export function findExecutable(name: string, path: string | undefined): string {
-  const candidates = name.includes('/') ? [name] : (path ?? '/usr/local/bin:/usr/bin:/bin').split(':').map((dir) => `${dir || '.'}/${name}`);
+  const candidates = name.includes('/')
+    ? [name]
+    : (path ?? '/usr/local/bin:/usr/bin:/bin').split(':').map((dir) => `${dir || '.'}/${name}`);
   let denied = false;
   for (const candidate of candidates) {
     if (!existsSync(candidate) || (!name.includes('/') && statSync(candidate).isDirectory())) continue;
@@ -63,7 +65,8 @@ export class CommandError extends AtlasError {
 }
 
 function commandError(name: string, errno: number): CommandError {
-  if (errno === ENOENT) return new CommandError(127, `${name}: command not found`, 'Check its spelling and PATH.');
+  if (errno === ENOENT)
+    return new CommandError(127, `${name}: command not found`, 'Check its spelling and PATH.');
   if (errno === EACCES) return new CommandError(126, `${name}: not executable`, 'Check its permissions.');
   return new CommandError(126, `${name}: cannot be executed (errno ${errno})`, 'Is it an x86-64 program?');
 }
@@ -92,24 +95,43 @@ export function* launch(kernel: Kernel, command: Command): Steps<Task> {
   const { regs } = task;
   regs.assign(task.fetch());
 
-  if (!hasCapability(pid, CAP_SYS_ADMIN)) yield* rawCall(task, launcher.syscall, SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (!hasCapability(pid, CAP_SYS_ADMIN))
+    yield* rawCall(task, launcher.syscall, SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   using memory = new ProcessMemory(pid);
   yield* installFilter(task, launcher, memory, command.filter);
   const error = yield* execute(task, launcher, memory, [file, ...command.argv], command.env);
   if (error === -ENOEXEC) {
     // As execvp(3): a script without an interpreter line belongs to the shell.
-    const again = yield* execute(task, launcher, memory, ['/bin/sh', '/bin/sh', file, ...command.argv.slice(1)], command.env);
+    const again = yield* execute(
+      task,
+      launcher,
+      memory,
+      ['/bin/sh', '/bin/sh', file, ...command.argv.slice(1)],
+      command.env,
+    );
     if (again !== 0) throw commandError(command.argv[0]!, -again);
   } else if (error !== 0) throw commandError(command.argv[0]!, -error);
   return task;
 }
 
-function* installFilter(task: Task, launcher: Launcher, memory: ProcessMemory, filter: Uint8Array): Steps<void> {
+function* installFilter(
+  task: Task,
+  launcher: Launcher,
+  memory: ProcessMemory,
+  filter: Uint8Array,
+): Steps<void> {
   // struct sock_fprog { unsigned short len; struct sock_filter *filter; }
   const program = new BigUint64Array([BigInt(filter.length / 8), BigInt(launcher.scratch + 16)]);
   memory.write(launcher.scratch, new Uint8Array(program.buffer));
   memory.write(launcher.scratch + 16, filter);
-  const result = yield* rawCall(task, launcher.syscall, SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, launcher.scratch);
+  const result = yield* rawCall(
+    task,
+    launcher.syscall,
+    SYS.seccomp,
+    SECCOMP_SET_MODE_FILTER,
+    0,
+    launcher.scratch,
+  );
   if (isError(result)) {
     throw new AtlasError('unsupported-machine', `seccomp filter: errno ${-result}`, 'See `atlas doctor`.');
   }

@@ -44,7 +44,8 @@ export function threadExits(thread: Thread): void {
   thread.onGone.clear();
   // A leader that has exited has no memory to look at any more.
   const [other] = process.threads.keys();
-  if (other !== undefined && process.space.hostPid === thread.tid && process.space.users === 1) process.space.hostPid = other;
+  if (other !== undefined && process.space.hostPid === thread.tid && process.space.users === 1)
+    process.space.hostPid = other;
 }
 
 export function removeThread(kernel: Kernel, thread: Thread): void {

@@ -11,7 +11,14 @@ import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
 import { isSynchronous, SIGCONT, SIGTRAP } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { isGroupStop, isSeccompStop, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import {
+  isGroupStop,
+  isSeccompStop,
+  isSignalStop,
+  PTRACE_EVENT_STOP,
+  stopEvent,
+  stopSignal,
+} from '../linux/wait.js';
 import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { isStaleHit, letSleeperGo, unwindHit } from './breakpoints.js';
 import { park } from './generation.js';
@@ -47,7 +54,9 @@ const isCaught = (thread: Thread, signal: number): boolean => {
 const isIgnored = (thread: Thread, signal: number): boolean => {
   const masks = signalMasks(thread.tid);
   if (!masks) return false;
-  return hasSignal(masks.ignored, signal) || (IGNORED_BY_DEFAULT.has(signal) && !hasSignal(masks.caught, signal));
+  return (
+    hasSignal(masks.ignored, signal) || (IGNORED_BY_DEFAULT.has(signal) && !hasSignal(masks.caught, signal))
+  );
 };
 
 /** A fault may be the program's own, or ours: the log says where it was. */
@@ -260,7 +269,8 @@ export function giveVectorState(kernel: Kernel, thread: Thread, task: Task): voi
     kernel.xstate.length = thread.callerXstate.length;
     thread.callerXstate = undefined;
     ptrace.setXstate(task.tid, kernel.xstate);
-  } else if (thread.stub && ptrace.getXstate(thread.stub.tid, kernel.xstate) > 0) ptrace.setXstate(task.tid, kernel.xstate);
+  } else if (thread.stub && ptrace.getXstate(thread.stub.tid, kernel.xstate) > 0)
+    ptrace.setXstate(task.tid, kernel.xstate);
 }
 
 /** An instruction in the stub faulted: the signal is the home's, with the fault's own siginfo. */
@@ -274,7 +284,8 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
   reportFault(kernel, thread, stub, signal);
   yield* stopParked(thread);
   const masks = signalMasks(home.tid);
-  if (masks && (hasSignal(masks.blocked, signal) || hasSignal(masks.ignored, signal))) yield* resetDisposition(kernel, thread, signal);
+  if (masks && (hasSignal(masks.blocked, signal) || hasSignal(masks.ignored, signal)))
+    yield* resetDisposition(kernel, thread, signal);
   thread.caller.assign(stub.regs);
   transplant(kernel, stub, home);
   c.syscall3(SYS.tgkill, thread.process.pid, thread.tid, signal);

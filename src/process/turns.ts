@@ -70,5 +70,6 @@ export function serveRequests(kernel: Kernel, thread: Thread): void {
 }
 
 function* requests(thread: Thread): Steps<void> {
-  for (let request = thread.requests.shift(); request; request = thread.requests.shift()) yield* request(thread);
+  for (let request = thread.requests.shift(); request; request = thread.requests.shift())
+    yield* request(thread);
 }

@@ -23,7 +23,12 @@ export interface PatchOutcome extends Rollout {
   totalMilliseconds: number;
 }
 
-export function* applyPatch(kernel: Kernel, process: Process, request: PatchRequest, filter: StubFilter): Steps<PatchOutcome> {
+export function* applyPatch(
+  kernel: Kernel,
+  process: Process,
+  request: PatchRequest,
+  filter: StubFilter,
+): Steps<PatchOutcome> {
   const started = performance.now();
   if (process.space.generations.size > 1 || process.patching) {
     throw new AtlasError(
@@ -41,7 +46,8 @@ export function* applyPatch(kernel: Kernel, process: Process, request: PatchRequ
     const linked = yield* placeImage(kernel, process, plan);
     const ranges = plan.functions.flatMap((planned) => planned.ranges);
     const nameOf = (address: number): string =>
-      plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ?? 'a replaced function';
+      plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ??
+      'a replaced function';
     const judge = new Judge(process, modules, ranges, nameOf);
     const record: AppliedPatchRecord = {
       name: patch.note.name,
@@ -62,8 +68,17 @@ export function* applyPatch(kernel: Kernel, process: Process, request: PatchRequ
     }
     process.applied = rememberPatch(applied, linked);
     if (rollout.settled) record.state = 'settled';
-    kernel.emit('patch-applied', { pid: process.pid, patch: record.name, strategy: record.strategy, settled: rollout.settled });
-    return { ...rollout, patch: record.name, totalMilliseconds: Math.round((performance.now() - started) * 10) / 10 };
+    kernel.emit('patch-applied', {
+      pid: process.pid,
+      patch: record.name,
+      strategy: record.strategy,
+      settled: rollout.settled,
+    });
+    return {
+      ...rollout,
+      patch: record.name,
+      totalMilliseconds: Math.round((performance.now() - started) * 10) / 10,
+    };
   } finally {
     process.patching = false;
     yield* releaseBaseAgent(kernel, process);

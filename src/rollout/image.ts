@@ -6,7 +6,14 @@ import { SYS } from '../linux/syscall-numbers.js';
 import { agentCall, ensureBaseAgent, withBaseAgent } from '../process/generation.js';
 import { call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
-import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE } from '../process/mapping.js';
+import {
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_SHARED,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../process/mapping.js';
 import type { Process } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import { linkPatch, type LinkedPatch, type PatchPlan } from '../patch/index.js';
@@ -24,10 +31,18 @@ export function* placeImage(kernel: Kernel, process: Process, plan: PatchPlan): 
   const address = freeAddress(process, plan);
   const linked = linkPatch(plan, address);
   const { storeFd } = kernel;
-  const map = (how: number): readonly number[] => [address, plan.size, PROT_READ | PROT_WRITE, MAP_SHARED | how, storeFd, address];
+  const map = (how: number): readonly number[] => [
+    address,
+    plan.size,
+    PROT_READ | PROT_WRITE,
+    MAP_SHARED | how,
+    storeFd,
+    address,
+  ];
   yield* withBaseAgent(kernel, agent, function* () {
     const mapped = yield* call(kernel, agent, SYS.mmap, ...map(MAP_FIXED_NOREPLACE));
-    if (isError(mapped)) throw new AtlasError('refused', `The patch's code cannot be mapped (errno ${-mapped}).`, 'Try again.');
+    if (isError(mapped))
+      throw new AtlasError('refused', `The patch's code cannot be mapped (errno ${-mapped}).`, 'Try again.');
     for (const { address: start, bytes, protection } of linked.image) {
       space.store.write(start, bytes);
       yield* call(kernel, agent, SYS.mprotect, start, pages(bytes.length), PROTECTION[protection]);
@@ -59,7 +74,11 @@ function freeAddress(process: Process, plan: PatchPlan): number {
     below = area.end;
   }
   if (best === undefined) {
-    throw new AtlasError('refused', `There is no room for ${plan.size} bytes of new code near the program.`, 'The patch cannot be applied here.');
+    throw new AtlasError(
+      'refused',
+      `There is no room for ${plan.size} bytes of new code near the program.`,
+      'The patch cannot be applied here.',
+    );
   }
   return best;
 }

@@ -38,7 +38,9 @@ export function* migrateThreads(
   const moved = new Map<number, Moved>();
   const deadline = performance.now() + milliseconds;
   const chosen = (): Thread[] =>
-    [...process.threads.values()].filter((thread) => !options.threads || options.threads.includes(thread.tid));
+    [...process.threads.values()].filter(
+      (thread) => !options.threads || options.threads.includes(thread.tid),
+    );
   for (let delay = FIRST_RETRY_MILLISECONDS; ; delay = Math.min(LAST_RETRY_MILLISECONDS, delay * 2)) {
     const pending: Pending[] = [];
     for (const thread of chosen()) {
@@ -46,7 +48,11 @@ export function* migrateThreads(
       const attempt = yield* moveThread(kernel, thread, to, options.judge);
       if (attempt.kind === 'pending') pending.push({ tid: thread.tid, reason: attempt.reason });
       else if (attempt.kind === 'moved') {
-        moved.set(thread.tid, { tid: thread.tid, pauseMicroseconds: round(attempt.pauseMicroseconds), asleep: attempt.asleep });
+        moved.set(thread.tid, {
+          tid: thread.tid,
+          pauseMicroseconds: round(attempt.pauseMicroseconds),
+          asleep: attempt.asleep,
+        });
       }
     }
     const missing = chosen().some((thread) => thread.generation !== to);

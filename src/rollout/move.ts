@@ -27,7 +27,8 @@ const MOST_WAKE_UPS = 8;
 export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt> {
   for (let round = 0; round < MOST_WAKE_UPS; round++) {
     if (thread.home.gone) return { kind: 'gone' };
-    if (thread.generation === to) return { kind: 'moved', pauseMicroseconds: 0, asleep: thread.caughtAt !== undefined };
+    if (thread.generation === to)
+      return { kind: 'moved', pauseMicroseconds: 0, asleep: thread.caughtAt !== undefined };
     if (thread.caughtAt) {
       if (to.agent) thread.generation = to;
       else {
@@ -36,13 +37,18 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judg
       }
       return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
     }
-    const attempt = thread.stub ? yield* fromStub(kernel, thread, to, judge) : yield* fromHome(kernel, thread, to, judge);
+    const attempt = thread.stub
+      ? yield* fromStub(kernel, thread, to, judge)
+      : yield* fromHome(kernel, thread, to, judge);
     if (attempt) return attempt;
   }
   return { kind: 'pending', reason: 'wakes up and falls asleep too quickly to be caught' };
 }
 
-const objection = (judge: Judge, verdict: Verdict): Attempt => ({ kind: 'pending', reason: judge.describe(verdict) });
+const objection = (judge: Judge, verdict: Verdict): Attempt => ({
+  kind: 'pending',
+  reason: judge.describe(verdict),
+});
 
 /**
  * Whether a caught sleeper is out of the old code. Where its stack alone does not tell, it is interrupted once
@@ -68,7 +74,12 @@ function isAsleep(thread: Thread): boolean {
 }
 
 /** @returns undefined when the thread's state changed under us: look again */
-function* fromHome(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt | undefined> {
+function* fromHome(
+  kernel: Kernel,
+  thread: Thread,
+  to: Generation,
+  judge?: Judge,
+): Steps<Attempt | undefined> {
   if (!thread.busy && !thread.home.stopped && isAsleep(thread)) {
     const caught = catchSleeper(thread);
     if (caught === 'impossible') return { kind: 'pending', reason: 'asleep, and handles SIGTRAP itself' };
@@ -89,7 +100,8 @@ function* fromHome(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge
     const { home } = thread;
     home.fetch();
     const verdict = judge?.judge(thread, home);
-    if (wasAsleep(home)) return verdict && verdict.kind !== 'quiescent' ? objection(judge!, verdict) : undefined;
+    if (wasAsleep(home))
+      return verdict && verdict.kind !== 'quiescent' ? objection(judge!, verdict) : undefined;
     if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
     moveOutTo(kernel, thread, to, stub);
     stub.resume();
@@ -101,7 +113,12 @@ function* fromHome(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge
   return attempt;
 }
 
-function* fromStub(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt | undefined> {
+function* fromStub(
+  kernel: Kernel,
+  thread: Thread,
+  to: Generation,
+  judge?: Judge,
+): Steps<Attempt | undefined> {
   if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
   return yield* atStop(kernel, thread, function* (asked) {
     const stub = thread.stub!;

@@ -22,7 +22,8 @@ export class Judge {
     readonly ranges: readonly CodeRange[],
     names: (address: number) => string,
   ) {
-    const find = (pc: number): ReturnType<Modules['find']> => modules.find(originalSite(process.space, pc) ?? pc);
+    const find = (pc: number): ReturnType<Modules['find']> =>
+      modules.find(originalSite(process.space, pc) ?? pc);
     this.#test = new QuiescenceTest(ranges, find);
     this.#names = names;
     this.#stacks = readMaps(process.space.hostPid).filter((area) => area.permissions.startsWith('rw'));
@@ -56,7 +57,8 @@ export class Judge {
       const value = words.getUint32(at + 4, true) * 0x1_0000_0000 + words.getUint32(at, true);
       for (const { start, end } of this.ranges) if (value > start && value <= end) return 'needs-registers';
     }
-    for (const { start, end } of this.ranges) if (place.pc > start && place.pc < end) return 'needs-registers';
+    for (const { start, end } of this.ranges)
+      if (place.pc > start && place.pc < end) return 'needs-registers';
     return QUIESCENT;
   }
 
@@ -70,7 +72,9 @@ export class Judge {
     let stack = this.#stacks.find(({ start, end }) => start <= sp && sp < end);
     if (!stack) {
       // A thread born after we looked.
-      this.#stacks.push(...readMaps(thread.process.space.hostPid).filter((area) => area.permissions.startsWith('rw')));
+      this.#stacks.push(
+        ...readMaps(thread.process.space.hostPid).filter((area) => area.permissions.startsWith('rw')),
+      );
       stack = this.#stacks.findLast(({ start, end }) => start <= sp && sp < end);
     }
     return stack?.end ?? sp;

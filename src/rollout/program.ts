@@ -53,7 +53,9 @@ export class Modules {
         elf = readElf(module.bytes, module.name);
         this.#elf.set(module.name, elf);
       }
-      const symbol = elf.dynamicSymbols.find((entry) => entry.name === name && entry.section !== 0 && entry.value !== 0);
+      const symbol = elf.dynamicSymbols.find(
+        (entry) => entry.name === name && entry.section !== 0 && entry.value !== 0,
+      );
       if (symbol) return module.bias + symbol.value;
     }
     return undefined;
@@ -68,7 +70,13 @@ export class Modules {
 
   #vdso(area: MapsLine): Module {
     using memory = new ProcessMemory(this.process.space.hostPid);
-    return { name: area.name, start: area.start, end: area.end, bytes: memory.read(area.start, area.end - area.start), bias: area.start };
+    return {
+      name: area.name,
+      start: area.start,
+      end: area.end,
+      bytes: memory.read(area.start, area.end - area.start),
+      bias: area.start,
+    };
   }
 
   #file(name: string): Module | undefined {
@@ -79,7 +87,9 @@ export class Modules {
       const path = name === this.process.executable ? `/proc/${this.process.space.hostPid}/exe` : name;
       const bytes = readFileSync(path);
       const elf = readElf(bytes, name);
-      const load = elf.segments.filter((segment) => segment.type === PT_LOAD).sort((a, b) => a.address - b.address)[0];
+      const load = elf.segments
+        .filter((segment) => segment.type === PT_LOAD)
+        .sort((a, b) => a.address - b.address)[0];
       if (!load) return undefined;
       const bias = first.start - (load.address - (load.address % 4096));
       return { name, start: first.start, end: areas.at(-1)!.end, bytes, bias };
@@ -90,7 +100,11 @@ export class Modules {
   }
 }
 
-export function targetOf(process: Process, modules: Modules, applied: AppliedPatches | undefined): TargetProgram {
+export function targetOf(
+  process: Process,
+  modules: Modules,
+  applied: AppliedPatches | undefined,
+): TargetProgram {
   return {
     elf: readElf(readFileSync(`/proc/${process.space.hostPid}/exe`), process.executable),
     loadBias: loadBias(process),

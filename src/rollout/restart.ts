@@ -37,7 +37,8 @@ export function restartsAnywhere(task: Task): boolean {
 }
 
 /** Without end, or soon over. */
-const isShort = (milliseconds: number): boolean => milliseconds < 0 || milliseconds <= LATE_AT_MOST_MILLISECONDS;
+const isShort = (milliseconds: number): boolean =>
+  milliseconds < 0 || milliseconds <= LATE_AT_MOST_MILLISECONDS;
 
 /** A struct timespec in milliseconds; -1 for a null pointer. */
 function timespec(task: Task, address: number): number {

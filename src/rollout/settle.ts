@@ -48,7 +48,8 @@ export function adoptDivergences(space: Space, generation: Generation): void {
 
 export function* settle(kernel: Kernel, process: Process, milliseconds: number): Steps<Settled> {
   const { space } = process;
-  if (space.generations.size === 1) throw new AtlasError('nothing-to-do', `Process ${process.pid} is plain already.`);
+  if (space.generations.size === 1)
+    throw new AtlasError('nothing-to-do', `Process ${process.pid} is plain already.`);
   const generation = commonGeneration(process);
   if (generation.agent) adoptDivergences(space, generation);
   const migration = yield* migrateThreads(kernel, process, space.base, milliseconds);

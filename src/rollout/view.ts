@@ -18,14 +18,20 @@ export interface ViewedArea {
 export const generationOf = (process: Process, id: number): Generation => {
   const generation = process.space.generations.get(id);
   if (!generation) {
-    throw new AtlasError('bad-usage', `Process ${process.pid} has no generation ${id}.`, 'See `atlas generation list`.');
+    throw new AtlasError(
+      'bad-usage',
+      `Process ${process.pid} has no generation ${id}.`,
+      'See `atlas generation list`.',
+    );
   }
   return generation;
 };
 
 export function areasOf(generation: Generation): ViewedArea[] {
   return readMaps(generation.hostPid).map((area) => {
-    const own = generation.divergences.some(({ address, bytes }) => address < area.end && address + bytes.length > area.start);
+    const own = generation.divergences.some(
+      ({ address, bytes }) => address < area.end && address + bytes.length > area.start,
+    );
     return {
       start: area.start,
       end: area.end,
@@ -41,7 +47,8 @@ export function loadBias(process: Process): number {
   const elf = readElf(readFileSync(`/proc/${process.pid}/exe`), process.executable);
   const first = elf.segments.filter((segment) => segment.type === 1).sort((a, b) => a.address - b.address)[0];
   const mapped = readMaps(process.pid).find((area) => area.name === process.executable);
-  if (!first || !mapped) throw new AtlasError('refused', `The executable of process ${process.pid} is not mapped.`);
+  if (!first || !mapped)
+    throw new AtlasError('refused', `The executable of process ${process.pid} is not mapped.`);
   return mapped.start - (first.address - (first.address % 4096));
 }
 
@@ -51,16 +58,29 @@ export function addressOfSymbol(process: Process, symbol: string): number {
   const elf = readElf(readFileSync(`/proc/${process.pid}/exe`), process.executable);
   const address = match ? elf.symbolAddress(match[1]!) : undefined;
   if (!match || address === undefined) {
-    throw new AtlasError('bad-input', `${process.executable} has no symbol ${symbol}.`, 'Is the executable stripped? Use --address.');
+    throw new AtlasError(
+      'bad-input',
+      `${process.executable} has no symbol ${symbol}.`,
+      'Is the executable stripped? Use --address.',
+    );
   }
   return loadBias(process) + address + Number(match[2] ?? 0);
 }
 
-export function readView(process: Process, generation: Generation, address: number, length: number): Uint8Array {
+export function readView(
+  process: Process,
+  generation: Generation,
+  address: number,
+  length: number,
+): Uint8Array {
   using memory = new ProcessMemory(generation.hostPid);
   const bytes = memory.read(address, length);
   if (bytes.length < length) {
-    throw new AtlasError('bad-input', `0x${address.toString(16)} + ${length} is not mapped in generation ${generation.id}.`, 'See `atlas areas`.');
+    throw new AtlasError(
+      'bad-input',
+      `0x${address.toString(16)} + ${length} is not mapped in generation ${generation.id}.`,
+      'See `atlas areas`.',
+    );
   }
   if (!generation.agent) {
     // Our own breakpoints are not part of what the base sees.
@@ -73,12 +93,24 @@ export function readView(process: Process, generation: Generation, address: numb
 }
 
 /** Bytes that only this generation has: in text or read-only data, which is private and diverges as it is written. */
-export function writeView(process: Process, generation: Generation, address: number, bytes: Uint8Array): void {
+export function writeView(
+  process: Process,
+  generation: Generation,
+  address: number,
+  bytes: Uint8Array,
+): void {
   const end = address + bytes.length;
   const areas = readMaps(generation.hostPid).filter((area) => area.start < end && area.end > address);
-  const covered = areas.reduce((sum, area) => sum + Math.min(area.end, end) - Math.max(area.start, address), 0);
+  const covered = areas.reduce(
+    (sum, area) => sum + Math.min(area.end, end) - Math.max(area.start, address),
+    0,
+  );
   if (covered < bytes.length) {
-    throw new AtlasError('bad-input', `0x${address.toString(16)} + ${bytes.length} is not mapped.`, 'See `atlas areas`.');
+    throw new AtlasError(
+      'bad-input',
+      `0x${address.toString(16)} + ${bytes.length} is not mapped.`,
+      'See `atlas areas`.',
+    );
   }
   for (const area of areas) {
     if (area.permissions[3] !== 's' && area.permissions[1] !== 'w' && !area.name.startsWith('[')) continue;
@@ -98,6 +130,7 @@ export function writeView(process: Process, generation: Generation, address: num
       under[offset] = 0xcc;
     }
   }
-  if (!memory.write(address, under)) throw new Error(`writing generation ${generation.id} at 0x${address.toString(16)}`);
+  if (!memory.write(address, under))
+    throw new Error(`writing generation ${generation.id} at 0x${address.toString(16)}`);
   if (generation.agent) generation.divergences.push({ address, bytes: Uint8Array.from(bytes) });
 }

@@ -46,7 +46,9 @@ export class Commands {
 
   *#answer(message: RequestMessage, send: (message: FromTracer) => void): Steps<void> {
     try {
-      const handler = this.#handlers[message.operation] as ((parameters: unknown) => Steps<unknown>) | undefined;
+      const handler = this.#handlers[message.operation] as
+        | ((parameters: unknown) => Steps<unknown>)
+        | undefined;
       if (!handler) throw new AtlasError('bad-usage', `Unknown operation ${message.operation}.`);
       send({ type: 'reply', id: message.id, result: yield* handler(message.parameters) });
     } catch (error) {
@@ -57,7 +59,9 @@ export class Commands {
   /** The process that a name or pid means: the name is the main process's, or the oldest's after its end. */
   find(reference: string): Process {
     const { processes, rootPid } = this.kernel;
-    const pid = Number(reference.startsWith(`${this.name}:`) ? reference.slice(this.name.length + 1) : reference);
+    const pid = Number(
+      reference.startsWith(`${this.name}:`) ? reference.slice(this.name.length + 1) : reference,
+    );
     const main = processes.get(rootPid) ?? processes.values().next().value;
     const found = reference === this.name ? main : processes.get(pid);
     if (!found) throw new AtlasError('no-such-process', `No process ${reference} here.`, 'See `atlas ps`.');
@@ -115,7 +119,10 @@ export class Commands {
       generations: [...process.space.generations.values()].map((generation) => ({
         generation: generation.id,
         threads: threads.filter((thread) => thread.generation === generation).map((thread) => thread.tid),
-        diverged: generation.divergences.map(({ address, bytes }) => ({ address: hex(address), length: bytes.length })),
+        diverged: generation.divergences.map(({ address, bytes }) => ({
+          address: hex(address),
+          length: bytes.length,
+        })),
       })),
     };
   }
@@ -142,8 +149,18 @@ export class Commands {
 
   *#applyPatch(parameters: Parameters<'patch.apply'>): Steps<Result<'patch.apply'>> {
     const { file, content, strategy, timeoutMilliseconds } = parameters;
-    const request = { file, content: Buffer.from(content, 'base64'), strategy, milliseconds: timeoutMilliseconds ?? DEFAULT_TIMEOUT };
-    const { patch, moved, totalMilliseconds, settled } = yield* applyPatch(this.kernel, this.find(parameters.process), request, this.stubFilter);
+    const request = {
+      file,
+      content: Buffer.from(content, 'base64'),
+      strategy,
+      milliseconds: timeoutMilliseconds ?? DEFAULT_TIMEOUT,
+    };
+    const { patch, moved, totalMilliseconds, settled } = yield* applyPatch(
+      this.kernel,
+      this.find(parameters.process),
+      request,
+      this.stubFilter,
+    );
     return { patch, strategy, threads: moved, totalMilliseconds, settled };
   }
 
@@ -162,7 +179,12 @@ export class Commands {
     const process = this.find(parameters.process);
     const to = generationOf(process, parameters.to);
     for (const tid of parameters.threads ?? []) {
-      if (!process.threads.has(tid)) throw new AtlasError('bad-usage', `Process ${process.pid} has no thread ${tid}.`, 'See `atlas threads`.');
+      if (!process.threads.has(tid))
+        throw new AtlasError(
+          'bad-usage',
+          `Process ${process.pid} has no thread ${tid}.`,
+          'See `atlas threads`.',
+        );
     }
     const milliseconds = parameters.timeoutMilliseconds ?? DEFAULT_TIMEOUT;
     return yield* migrateThreads(this.kernel, process, to, milliseconds, { threads: parameters.threads });
@@ -176,6 +198,7 @@ const hex = (address: number): string => `0x${address.toString(16)}`;
 function place(process: Process, { address, symbol }: { address?: string; symbol?: string }): number {
   if (symbol !== undefined) return addressOfSymbol(process, symbol);
   const value = Number(address);
-  if (!Number.isSafeInteger(value) || value < 0) throw new AtlasError('bad-usage', `${address} is not an address.`, 'Write it as 0x….');
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new AtlasError('bad-usage', `${address} is not an address.`, 'Write it as 0x….');
   return value;
 }

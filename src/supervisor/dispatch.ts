@@ -153,7 +153,8 @@ export class Dispatcher {
           thread.process.hold?.arrived(thread);
           task.listen();
         } else if (trapIsPending(thread)) task.resume();
-        else if (thread.caughtAt && !wasAsleep((task.fetch(), task))) occupy(kernel, thread, 'waking', wake(kernel, thread));
+        else if (thread.caughtAt && !wasAsleep((task.fetch(), task)))
+          occupy(kernel, thread, 'waking', wake(kernel, thread));
         else if (thread.process.hold) {
           wasAsleep((task.fetch(), task));
           letGo(thread);
@@ -188,7 +189,8 @@ export class Dispatcher {
         kernel.scheduler.wake(caller);
       }
     }
-    for (const other of [...process.threads.values()]) if (other.tid !== leader.tid) removeThread(kernel, other);
+    for (const other of [...process.threads.values()])
+      if (other.tid !== leader.tid) removeThread(kernel, other);
     process.threads.clear();
     const thread = addThread(process, leader);
     occupy(kernel, thread, 'exec', this.#newImage(process, thread));
@@ -217,4 +219,3 @@ const endingOf = (status: number): Ending =>
   isExited(status)
     ? { kind: 'exited', code: exitCode(status) }
     : { kind: 'signalled', signal: termSignal(status), core: coreDumped(status) };
-

@@ -76,7 +76,12 @@ export interface AppliedPatch {
 }
 
 export interface PatchStatus {
-  patches: { patch: string; strategy: PatchStrategy; state: 'rolling-out' | 'settled'; functions: PatchedFunction[] }[];
+  patches: {
+    patch: string;
+    strategy: PatchStrategy;
+    state: 'rolling-out' | 'settled';
+    functions: PatchedFunction[];
+  }[];
 }
 
 /** Every operation, with its parameters and its result. */
@@ -102,7 +107,7 @@ export interface Operations {
       symbol?: string;
       length: number;
     };
-    result: { address: string; /** hexadecimal digits */ bytes: string };
+    result: { address: string /** hexadecimal digits */; bytes: string };
   };
   write: {
     parameters: {

@@ -51,14 +51,20 @@ class Tracer implements TracerHandle {
     const [readEnd, writeEnd] = pipe();
     this.#bell = writeEnd;
     this.#port = port1;
-    for (const { promise } of [this.#started, this.#rootEnded, this.#treeEnded]) promise.catch(() => undefined);
+    for (const { promise } of [this.#started, this.#rootEnded, this.#treeEnded])
+      promise.catch(() => undefined);
     const input: WorkerInput = { options, doorbell: readEnd, port: port2 };
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: input, transferList: [port2], trackUnmanagedFds: false });
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData: input,
+      transferList: [port2],
+      trackUnmanagedFds: false,
+    });
     port1.on('message', (message: FromTracer) => this.#receive(message));
     worker.on('error', (error) => this.#end(AtlasError.from(error)));
     worker.on('exit', () => {
       // The thread's end may overtake its last messages, which say how the program ended.
-      for (let entry = receiveMessageOnPort(port1); entry; entry = receiveMessageOnPort(port1)) this.#receive(entry.message as FromTracer);
+      for (let entry = receiveMessageOnPort(port1); entry; entry = receiveMessageOnPort(port1))
+        this.#receive(entry.message as FromTracer);
       this.#end(new AtlasError('internal', 'The tracing thread ended.'));
     });
   }
@@ -77,7 +83,9 @@ class Tracer implements TracerHandle {
 
   request<N extends OperationName>(operation: N, parameters: Parameters<N>): Promise<Result<N>> {
     if (this.#over) {
-      return Promise.reject(new AtlasError('no-such-process', 'The supervised processes have ended.', 'See `atlas ps`.'));
+      return Promise.reject(
+        new AtlasError('no-such-process', 'The supervised processes have ended.', 'See `atlas ps`.'),
+      );
     }
     const id = this.#nextId++;
     const reply = new Deferred<unknown>();
@@ -117,7 +125,8 @@ class Tracer implements TracerHandle {
         setTimeout(() => this.#send({ type: 'timer', id: message.id }), message.milliseconds);
         return;
       case 'event':
-        if (this.#listeners.length === 0 && this.#early.length < MOST_EARLY_EVENTS) this.#early.push(message.event);
+        if (this.#listeners.length === 0 && this.#early.length < MOST_EARLY_EVENTS)
+          this.#early.push(message.event);
         for (const listener of this.#listeners) listener(message.event);
         return;
       case 'reply': {

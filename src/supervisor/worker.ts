@@ -47,7 +47,8 @@ class Tracer {
     const storeFd = storeDescriptor();
     this.kernel = new Kernel(
       storeFd,
-      (event, fields) => send({ type: 'event', event: { at: performance.now() - started, event, ...fields } }),
+      (event, fields) =>
+        send({ type: 'event', event: { at: performance.now() - started, event, ...fields } }),
       (milliseconds, ring) => {
         const id = this.#nextTimer++;
         this.#timers.set(id, ring);
@@ -56,7 +57,9 @@ class Tracer {
       (where, error) => this.#defect(where, error),
     );
     const filterOptions = { gateStart: GATE_START, gateEnd: GATE_FREE_END, marker: MARKER, storeFd };
-    this.commands = new Commands(this.kernel, options.name, (signalfdInUse) => stubFilter({ ...filterOptions, signalfdInUse }));
+    this.commands = new Commands(this.kernel, options.name, (signalfdInUse) =>
+      stubFilter({ ...filterOptions, signalfdInUse }),
+    );
     this.dispatcher = new Dispatcher(
       this.kernel,
       () => this.#hear(),
@@ -102,7 +105,8 @@ class Tracer {
       letGo(thread);
     } catch (error) {
       send({ type: 'failed', error: AtlasError.from(error).toJSON() });
-      for (const task of this.kernel.tasks.values()) if (task.role === 'launcher') process.kill(task.tid, 'SIGKILL');
+      for (const task of this.kernel.tasks.values())
+        if (task.role === 'launcher') process.kill(task.tid, 'SIGKILL');
     }
   }
 
@@ -134,7 +138,8 @@ class Tracer {
 /** The same number in every process of the tree: the filter compares with it. */
 function storeDescriptor(): number {
   const { hard } = getLimit(process.pid, 'openFiles');
-  if (hard < 64n) throw new AtlasError('unsupported-machine', 'RLIMIT_NOFILE is too low.', 'Raise `ulimit -n`.');
+  if (hard < 64n)
+    throw new AtlasError('unsupported-machine', 'RLIMIT_NOFILE is too low.', 'Raise `ulimit -n`.');
   return Number(hard < 1020n ? hard - 1n : 1019n);
 }
 

@@ -100,7 +100,8 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       } else letGo(thread);
       return;
     case SYS.seccomp:
-      if (regs.get('rdi') === SECCOMP_SET_MODE_FILTER) occupy(kernel, thread, 'seccomp', installFilter(thread));
+      if (regs.get('rdi') === SECCOMP_SET_MODE_FILTER)
+        occupy(kernel, thread, 'seccomp', installFilter(thread));
       else letGo(thread);
       return;
   }
@@ -167,16 +168,18 @@ export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
 }
 
 /** Closes around the store's descriptor. */
-function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
+export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
   const performer = yield* Performer.open(kernel, thread);
-  const regs = performer.callerRegs;
+  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
   const [first, last, flags] = [regs.get('rdi') % 2 ** 32, regs.get('rsi') % 2 ** 32, regs.int('rdx')];
   let result: number;
   if (first > last) result = -EINVAL;
-  else if (kernel.storeFd < first || kernel.storeFd > last) result = yield* performer.home(SYS.close_range, first, last, flags);
+  else if (kernel.storeFd < first || kernel.storeFd > last)
+    result = yield* performer.home(SYS.close_range, first, last, flags);
   else {
     result = 0;
-    if (kernel.storeFd > first) result = yield* performer.home(SYS.close_range, first, kernel.storeFd - 1, flags);
+    if (kernel.storeFd > first)
+      result = yield* performer.home(SYS.close_range, first, kernel.storeFd - 1, flags);
     if (!isError(result) && last > kernel.storeFd) {
       result = yield* performer.home(SYS.close_range, kernel.storeFd + 1, last, flags);
     }
@@ -190,7 +193,7 @@ function* installFilter(thread: Thread): Steps<void> {
   using _lock = yield* lockSpace(thread);
   using memory = new ProcessMemory(home.tid);
   const regs = home.fetch();
-  const original = regs.get("rdx");
+  const original = regs.get('rdx');
   const program = memory.read(original, 16);
   if (program.length === 16) {
     const view = new DataView(program.buffer);
@@ -200,13 +203,13 @@ function* installFilter(thread: Thread): Steps<void> {
     view.setBigUint64(8, BigInt(GATE_LISTS + 16), true);
     process.space.store.write(GATE_LISTS, program);
     process.space.store.write(GATE_LISTS + 16, exempt);
-    regs.set("rdx", GATE_LISTS);
+    regs.set('rdx', GATE_LISTS);
     home.commit();
   }
   do {
     home.resumeToSyscall();
     yield* home.nextStop();
   } while (!isSyscallStop(home.status));
-  home.fetch().set("rdx", original);
+  home.fetch().set('rdx', original);
   home.commit();
 }

@@ -42,7 +42,12 @@ type OnChild = (child: Task) => Steps<void>;
  * @param onChild for calls that make a task
  * @returns the result, or undefined when a handler was entered instead
  */
-export function* homeCall(kernel: Kernel, thread: Thread, nr: number, onChild?: OnChild): Steps<number | undefined> {
+export function* homeCall(
+  kernel: Kernel,
+  thread: Thread,
+  nr: number,
+  onChild?: OnChild,
+): Steps<number | undefined> {
   thread.caller.assign(thread.stub!.regs);
   yield* stopParked(thread);
   aim(kernel, thread, nr);
@@ -55,7 +60,12 @@ export function* homeCall(kernel: Kernel, thread: Thread, nr: number, onChild?: 
   }
 }
 
-function* performAtHome(kernel: Kernel, thread: Thread, nr: number, onChild: OnChild | undefined): Steps<number | undefined> {
+function* performAtHome(
+  kernel: Kernel,
+  thread: Thread,
+  nr: number,
+  onChild: OnChild | undefined,
+): Steps<number | undefined> {
   const { home, caller } = thread;
   let signal = 0;
   for (;;) {
@@ -84,7 +94,10 @@ function* performAtHome(kernel: Kernel, thread: Thread, nr: number, onChild: OnC
       continue;
     }
     const event = stopEvent(home.status);
-    if ((event === PTRACE_EVENT_FORK || event === PTRACE_EVENT_VFORK || event === PTRACE_EVENT_CLONE) && onChild) {
+    if (
+      (event === PTRACE_EVENT_FORK || event === PTRACE_EVENT_VFORK || event === PTRACE_EVENT_CLONE) &&
+      onChild
+    ) {
       yield* onChild(kernel.task(ptrace.eventMessage(home.tid)));
     }
   }
@@ -147,7 +160,8 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
     home.resumeToSyscall();
     yield* home.nextStop();
     if (isSyscallStop(home.status)) stops++;
-    else if (isSignalStop(home.status)) throw new Error(`signal ${stopSignal(home.status)} before rt_sigreturn at home`);
+    else if (isSignalStop(home.status))
+      throw new Error(`signal ${stopSignal(home.status)} before rt_sigreturn at home`);
   }
   home.fetch();
   transplant(kernel, home, stub);
@@ -231,7 +245,10 @@ function cloneArguments(stub: Task, nr: number): { flags: number; stack: number 
   if (bytes.length < 64) return { flags: CLONE_VM, stack: 0 };
   const view = new DataView(bytes.buffer);
   const stack = Number(view.getBigUint64(40, true));
-  return { flags: view.getUint32(0, true), stack: stack === 0 ? 0 : stack + Number(view.getBigUint64(48, true)) };
+  return {
+    flags: view.getUint32(0, true),
+    stack: stack === 0 ? 0 : stack + Number(view.getBigUint64(48, true)),
+  };
 }
 
 /** The newborn has the home's registers, at the gate: it gets those of the caller, behind its call. */
@@ -246,4 +263,3 @@ function continueAs(kernel: Kernel, thread: Thread, child: Task, stack: number):
   child.commit();
   giveVectorState(kernel, thread, child);
 }
-

@@ -2,7 +2,7 @@
  * The memory calls: what a program says about private memory, done to the store. Each handler runs with the
  * space's lock held and answers the program's result.
  */
-import { EEXIST, EINVAL, ENOMEM, isError } from '../linux/errno.js';
+import { EEXIST, EFAULT, EINVAL, ENOMEM, isError } from '../linux/errno.js';
 import { type MapsLine, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { PAGE, pageUp, Store } from '../memory/store.js';
@@ -39,12 +39,34 @@ const isUserRange = (start: number, length: number): boolean =>
 /** Picks the kernel's choice of an address, and keeps it. */
 function* reserve(perform: Performer, hint: number, length: number, flags: number): Steps<number> {
   const kept = flags & (MAP_32BIT | MAP_FIXED_NOREPLACE);
-  return yield* perform.home(SYS.mmap, hint, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | kept, -1, 0);
+  return yield* perform.home(
+    SYS.mmap,
+    hint,
+    length,
+    PROT_NONE,
+    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | kept,
+    -1,
+    0,
+  );
 }
 
-function* mapStore(perform: Performer, start: number, length: number, protection: number, flags: number): Steps<number> {
+function* mapStore(
+  perform: Performer,
+  start: number,
+  length: number,
+  protection: number,
+  flags: number,
+): Steps<number> {
   const { storeFd } = perform.kernel;
-  return yield* perform.everywhere(SYS.mmap, start, length, protection, MAP_SHARED | MAP_FIXED | flags, storeFd, start);
+  return yield* perform.everywhere(
+    SYS.mmap,
+    start,
+    length,
+    protection,
+    MAP_SHARED | MAP_FIXED | flags,
+    storeFd,
+    start,
+  );
 }
 
 /** Takes the content of [start, start + length) away, wherever it is backed by the store. */
@@ -75,13 +97,17 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     if (fixed) forget(space, hint, length);
     const result = yield* perform.home(SYS.mmap, hint, regs.get('rsi'), protection, flags, fd, offset);
     if (!isError(result)) {
-      const again = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-      yield* perform.elsewhere(SYS.mmap, result, regs.get('rsi'), protection, again, fd, offset);
+      yield* perform.mapElsewhere(result, regs.get('rsi'), protection, flags, fd, offset);
       if (isPrivate && (protection & PROT_EXEC) !== 0) {
         const text = { start: result, length, offset, file: `/proc/${perform.thread.tid}/fd/${fd}` };
-        const hosts = [...space.generations.values()].filter(({ agent }) => agent).map(({ hostPid }) => hostPid);
+        const hosts = [...space.generations.values()]
+          .filter(({ agent }) => agent)
+          .map(({ hostPid }) => hostPid);
         const tasks = [perform.thread.tid, ...hosts];
-        yield* rewriteCallSites(perform.kernel, space, text, { tasks, call: (...entry) => perform.everywhere(...entry) });
+        yield* rewriteCallSites(perform.kernel, space, text, {
+          tasks,
+          call: (...entry) => perform.everywhere(...entry),
+        });
       }
     }
     return result;
@@ -100,8 +126,15 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     start = yield* reserve(perform, hint, length, flags);
     if (isError(start)) return start;
   }
-  const kept = flags & ~(MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT | MAP_GROWSDOWN);
-  const mapped = yield* mapStore(perform, start, length, anonymous ? protection : PROT_READ | PROT_WRITE, kept);
+  const kept =
+    flags & ~(MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT | MAP_GROWSDOWN);
+  const mapped = yield* mapStore(
+    perform,
+    start,
+    length,
+    anonymous ? protection : PROT_READ | PROT_WRITE,
+    kept,
+  );
   if (isError(mapped)) {
     if (!fixed) yield* perform.home(SYS.munmap, start, length);
     return mapped;
@@ -109,14 +142,32 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
   if (!anonymous) {
     const filled = yield* fill(perform, start, regs.get('rsi'), fd, offset);
     if (isError(filled)) return filled;
-    if (protection !== (PROT_READ | PROT_WRITE)) yield* perform.everywhere(SYS.mprotect, start, length, protection);
+    const tail = pageUp(filled);
+    // Pages wholly behind the file's end fault with SIGBUS; they hold nothing, so they need not be shared.
+    if (tail < length)
+      yield* perform.everywhere(
+        SYS.mmap,
+        start + tail,
+        length - tail,
+        protection,
+        MAP_PRIVATE | MAP_FIXED,
+        fd,
+        offset + tail,
+      );
+    if (protection !== (PROT_READ | PROT_WRITE))
+      yield* perform.everywhere(SYS.mprotect, start, length, protection);
   }
   return start;
 }
 
 /** Two mappings of MAP_SHARED|MAP_ANONYMOUS are two objects: with several generations it needs a file. */
 function* mmapSharedAnonymous(perform: Performer, space: Space, regs: Registers): Steps<number> {
-  const [hint, length, protection, flags] = [regs.get('rdi'), regs.get('rsi'), regs.int('rdx'), regs.int('r10')];
+  const [hint, length, protection, flags] = [
+    regs.get('rdi'),
+    regs.get('rsi'),
+    regs.int('rdx'),
+    regs.int('r10'),
+  ];
   const { gate, memfdFlags } = perform.kernel;
   const fd = yield* perform.home(SYS.memfd_create, gate.sharedName, memfdFlags);
   if (isError(fd)) return -ENOMEM;
@@ -131,15 +182,16 @@ function* mmapSharedAnonymous(perform: Performer, space: Space, regs: Registers)
   return result;
 }
 
-/** Reads the file's bytes into the fresh mapping; what lies behind its end stays zero. */
+/** Reads the file's bytes into the fresh mapping. @returns how many there were, or the error */
 function* fill(perform: Performer, start: number, length: number, fd: number, offset: number): Steps<number> {
-  for (let done = 0; done < length; ) {
+  let done = 0;
+  while (done < length) {
     const got = yield* perform.home(SYS.pread64, fd, start + done, length - done, offset + done);
     if (got === 0) break;
     if (isError(got)) return got;
     done += got;
   }
-  return 0;
+  return done;
 }
 
 function* munmap(perform: Performer, space: Space, regs: Registers): Steps<number> {
@@ -199,7 +251,9 @@ function* madvise(perform: Performer, space: Space, regs: Registers): Steps<numb
       return 0;
     case MADV_REMOVE: {
       // Natively an error on private memory, which the store's mappings stand for.
-      const shared = overlapping(space, start, length).every((area) => area.permissions[3] === 's' && !isStoreArea(area));
+      const shared = overlapping(space, start, length).every(
+        (area) => area.permissions[3] === 's' && !isStoreArea(area),
+      );
       return shared ? yield* perform.home(SYS.madvise, start, length, advice) : -EINVAL;
     }
     case MADV_DONTFORK:
@@ -224,9 +278,25 @@ function* brk(perform: Performer, space: Space, regs: Registers): Steps<number> 
   if (needed > mapped) {
     const { storeFd } = perform.kernel;
     const flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
-    const result = yield* perform.home(SYS.mmap, mapped, needed - mapped, PROT_READ | PROT_WRITE, flags, storeFd, mapped);
+    const result = yield* perform.home(
+      SYS.mmap,
+      mapped,
+      needed - mapped,
+      PROT_READ | PROT_WRITE,
+      flags,
+      storeFd,
+      mapped,
+    );
     if (isError(result)) return space.breakEnd;
-    yield* perform.elsewhere(SYS.mmap, mapped, needed - mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, storeFd, mapped);
+    yield* perform.elsewhere(
+      SYS.mmap,
+      mapped,
+      needed - mapped,
+      PROT_READ | PROT_WRITE,
+      MAP_SHARED | MAP_FIXED,
+      storeFd,
+      mapped,
+    );
   } else if (needed < mapped) {
     forget(space, needed, mapped - needed);
     yield* perform.everywhere(SYS.munmap, needed, mapped - needed);
@@ -256,9 +326,14 @@ function* mremap(perform: Performer, space: Space, regs: Registers): Steps<numbe
   if (old % PAGE !== 0 || newLength === 0 || oldLength === 0) return -EINVAL;
   if ((fixed || keep) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
   if (keep && oldLength !== newLength) return -EINVAL;
-  if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength))) return -EINVAL;
-  const covered = areas.reduce((sum, area) => sum + Math.min(area.end, old + oldLength) - Math.max(area.start, old), 0);
-  if (covered !== oldLength) return -14; // EFAULT: the kernel's answer for a range with holes
+  if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength)))
+    return -EINVAL;
+  if (areas.length > 1 && newLength !== oldLength && newLength > oldLength) return -EFAULT;
+  const covered = areas.reduce(
+    (sum, area) => sum + Math.min(area.end, old + oldLength) - Math.max(area.start, old),
+    0,
+  );
+  if (covered !== oldLength) return -EFAULT;
   const protection = protectionBits(areas[0]!.permissions);
   const { storeFd } = perform.kernel;
   if (!fixed && !keep && newLength <= oldLength) {
@@ -274,7 +349,15 @@ function* mremap(perform: Performer, space: Space, regs: Registers): Steps<numbe
       SYS.mmap, end, newLength - oldLength, protection, MAP_SHARED | MAP_FIXED_NOREPLACE, storeFd, end,
     ); // biome-ignore format: one call
     if (!isError(grown)) {
-      yield* perform.elsewhere(SYS.mmap, end, newLength - oldLength, protection, MAP_SHARED | MAP_FIXED, storeFd, end);
+      yield* perform.elsewhere(
+        SYS.mmap,
+        end,
+        newLength - oldLength,
+        protection,
+        MAP_SHARED | MAP_FIXED,
+        storeFd,
+        end,
+      );
       return old;
     }
     if (grown !== -EEXIST) return grown;

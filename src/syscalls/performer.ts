@@ -2,10 +2,13 @@
  * Performing system calls on behalf of a thread that stands before one: in its home task, whether it lives
  * there or is parked there, and repeated in the other generations. One scope per mediated call.
  */
+import { EINVAL, ENOMEM, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { agentCall } from '../process/generation.js';
 import { InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
+import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../process/mapping.js';
+import { SYS } from '../linux/syscall-numbers.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
 import type { Registers } from '../x64/registers.js';
@@ -47,7 +50,7 @@ export class Performer {
     for (const generation of this.thread.process.space.generations.values()) {
       if (!generation.agent) continue;
       const result = yield* agentCall(this.kernel, generation, nr, ...args);
-      if (result < 0 && error === 0) {
+      if (isError(result) && error === 0) {
         error = result;
         this.kernel.emit('mirror-failed', { nr, args, generation: generation.id, errno: -result });
       }
@@ -55,10 +58,54 @@ export class Performer {
     return error;
   }
 
+  /**
+   * A shared file mapping at the same address everywhere. Some files (io_uring's rings) refuse to be mapped at an
+   * address: there the kernel's choice is moved.
+   */
+  *mapElsewhere(
+    address: number,
+    length: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ): Steps<void> {
+    const MREMAP_MAYMOVE_FIXED = 3;
+    for (const generation of this.thread.process.space.generations.values()) {
+      if (!generation.agent) continue;
+      const perform = (nr: number, ...args: number[]): Steps<number> =>
+        agentCall(this.kernel, generation, nr, ...args);
+      const fixed = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+      let at = yield* perform(SYS.mmap, address, length, protection, fixed, fd, offset);
+      if (at === -EINVAL) {
+        at = yield* perform(
+          SYS.mmap,
+          0,
+          length,
+          protection,
+          flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE),
+          fd,
+          offset,
+        );
+        if (!isError(at) && at !== address)
+          at = yield* perform(SYS.mremap, at, length, length, MREMAP_MAYMOVE_FIXED, address);
+      }
+      if (at !== address)
+        this.kernel.emit('mirror-failed', {
+          nr: SYS.mmap,
+          address,
+          length,
+          generation: generation.id,
+          errno: -at,
+        });
+    }
+  }
+
   /** Home first; where it succeeds, everywhere else too. */
   *everywhere(nr: number, ...args: number[]): Steps<number> {
     const result = yield* this.home(nr, ...args);
-    if (result >= 0 || result < -4095) yield* this.elsewhere(nr, ...args);
+    // Over a hole, mprotect and madvise do the part before it, and say ENOMEM.
+    if (!isError(result) || result === -ENOMEM) yield* this.elsewhere(nr, ...args);
     return result;
   }
 

@@ -19,7 +19,7 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { mediate } from './base.js';
+import { closeRange, mediate } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { MEMORY_HANDLERS } from './memory.js';
 import { refusalErrno, stubClassOf } from './table.js';
@@ -36,7 +36,17 @@ const CREDENTIALS: ReadonlySet<number> = new Set([
 ]); // biome-ignore format: a short list
 /** Path calls whose path is the first argument; in all others it is the second. */
 const PATH_FIRST: ReadonlySet<number> = new Set(
-  [SYS.open, SYS.stat, SYS.lstat, SYS.access, SYS.readlink, SYS.statfs, SYS.chdir, SYS.creat, SYS.truncate].map(Number),
+  [
+    SYS.open,
+    SYS.stat,
+    SYS.lstat,
+    SYS.access,
+    SYS.readlink,
+    SYS.statfs,
+    SYS.chdir,
+    SYS.creat,
+    SYS.truncate,
+  ].map(Number),
 );
 const LONGEST_PATH_PREFIX = 32;
 const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
@@ -86,7 +96,12 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       return;
     case 'everywhere': {
       const handler = MEMORY_HANDLERS.get(nr);
-      occupy(kernel, thread, syscallName(nr), handler ? mediate(kernel, thread, handler) : everywhere(kernel, thread, nr));
+      occupy(
+        kernel,
+        thread,
+        syscallName(nr),
+        handler ? mediate(kernel, thread, handler) : everywhere(kernel, thread, nr),
+      );
       return;
     }
     case 'both':
@@ -105,6 +120,9 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
     case SYS.exit:
     case SYS.exit_group:
       occupy(kernel, thread, syscallName(nr), exitAtHome(kernel, thread, nr));
+      return;
+    case SYS.close_range:
+      occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
       return;
     case SYS.rt_sigreturn:
       occupy(kernel, thread, 'rt_sigreturn', homeSigreturn(kernel, thread));

@@ -2,7 +2,20 @@
  * A small assembler: bytes with labels. Only what the gate, the islands and the launcher need; encodings
  * are from the Intel SDM volume 2. Every jump and RIP-relative operand uses a 32-bit displacement.
  */
-type Operand64 = 'rax' | 'rcx' | 'rdx' | 'rbx' | 'rsp' | 'rbp' | 'rsi' | 'rdi' | 'r8' | 'r9' | 'r10' | 'r11' | 'r12';
+type Operand64 =
+  | 'rax'
+  | 'rcx'
+  | 'rdx'
+  | 'rbx'
+  | 'rsp'
+  | 'rbp'
+  | 'rsi'
+  | 'rdi'
+  | 'r8'
+  | 'r9'
+  | 'r10'
+  | 'r11'
+  | 'r12';
 
 const NUMBER: Readonly<Record<Operand64, number>> = {
   rax: 0, rcx: 1, rdx: 2, rbx: 3, rsp: 4, rbp: 5, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10, r11: 11, r12: 12,

@@ -132,9 +132,12 @@ function leave(a: Assembler, nr: number): void {
 function mmapRoutine(a: Assembler, storeFd: number): void {
   const nr = SYS.mmap;
   enter(a, nr);
-  a.move('rax', 'r10').arithmetic('and', 'rax', ~MAP_HARMLESS).arithmetic('cmp', 'rax', MAP_ANONYMOUS_PRIVATE);
+  a.move('rax', 'r10')
+    .arithmetic('and', 'rax', ~MAP_HARMLESS)
+    .arithmetic('cmp', 'rax', MAP_ANONYMOUS_PRIVATE);
   a.jumpIf('ne', `mediate ${nr}`);
-  for (const register of ['rdx', 'r10', 'r8', 'r9', 'rdi'] as const) a.store('rsp', SAVED[register], register);
+  for (const register of ['rdx', 'r10', 'r8', 'r9', 'rdi'] as const)
+    a.store('rsp', SAVED[register], register);
   a.moveImmediate('rdx', 0).moveImmediate('r10', MAP_ANONYMOUS_PRIVATE | MAP_NORESERVE);
   a.moveImmediate('r8', -1).moveImmediate('r9', 0).moveImmediate('rax', nr).syscall();
   a.arithmetic('cmp', 'rax', LAST_ERROR).jumpIf('ae', 'mmap restore');
@@ -156,7 +159,10 @@ function mmapRoutine(a: Assembler, storeFd: number): void {
 function punch(a: Assembler, storeFd: number, otherwise: string): void {
   for (const register of ['rdi', 'rsi', 'rdx', 'r10'] as const) a.store('rsp', SAVED[register], register);
   a.testImmediate('rdi', PAGE - 1).jumpIf('ne', otherwise);
-  a.move('r10', 'rsi').arithmetic('add', 'r10', PAGE - 1).arithmetic('and', 'r10', -PAGE).jumpIf('e', otherwise);
+  a.move('r10', 'rsi')
+    .arithmetic('add', 'r10', PAGE - 1)
+    .arithmetic('and', 'r10', -PAGE)
+    .jumpIf('e', otherwise);
   // A range that does not end below 2^47 is refused by the call itself: nothing may be freed for it.
   a.move('rax', 'rdi').add('rax', 'r10').shiftRight('rax', 47).jumpIf('ne', otherwise);
   a.move('rdx', 'rdi').moveImmediate('rsi', FALLOC_PUNCH_HOLE_KEEP_SIZE).moveImmediate('rdi', storeFd);

@@ -32,7 +32,10 @@ export function assembleLauncher(kind: 'sleeper' | 'doorbell', scratchSize: numb
     a.moveImmediate('rax', SYS.pause).label('syscall').syscall().jump('start');
   } else {
     // It must not keep the program's pipes and terminal open.
-    for (const [first, last] of [[0, DOORBELL_FD - 1], [DOORBELL_FD + 1, 0x7fff_ffff]] as const) {
+    for (const [first, last] of [
+      [0, DOORBELL_FD - 1],
+      [DOORBELL_FD + 1, 0x7fff_ffff],
+    ] as const) {
       a.moveImmediate('rdi', first).moveImmediate('rsi', last).moveImmediate('rdx', 0);
       a.moveImmediate('rax', SYS.close_range).syscall();
     }

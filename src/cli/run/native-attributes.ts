@@ -13,7 +13,6 @@ const F_DUPFD_CLOEXEC = 1030;
 const FD_CLOEXEC = 1;
 const O_CLOEXEC = 0o2000000;
 
-
 interface Descriptor {
   number: number;
   /** Where the link in /proc/self/fd points. */

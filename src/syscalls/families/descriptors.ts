@@ -12,8 +12,8 @@ import {
   type Treatment,
 } from '../treatment.js';
 
-/** F_SETLEASE, F_NOTIFY: the kernel signals the task that made the call. */
-const SIGNALLING_FCNTL = [1024, 1026];
+/** F_GETLK, F_SETLK, F_SETLKW name the caller's pid; F_SETLEASE, F_NOTIFY signal the caller. */
+const PERSONAL_FCNTL = [5, 6, 7, 1024, 1026];
 /** TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCNOTTY, TIOCGSID */
 const CONTROLLING_TERMINAL = [0x540e, 0x540f, 0x5410, 0x5422, 0x5429];
 /** Makes a userfaultfd from /dev/userfaultfd, which answers EINVAL to all other requests. */
@@ -74,10 +74,9 @@ export const DESCRIPTORS = {
   dup3: direct(STORE_STAYS, { base: refuseWhen(EBADF, storeDescriptor(1)) }),
   close_range: home(STORE_STAYS, { base: TRAP }),
   fcntl: home(
-    'leases and directory notifications signal the caller; all else works on the shared file table',
+    'record locks name the caller, leases and directory notifications signal it; all else works on the shared file table',
     {
-      stubWhen: oneOf(1, SIGNALLING_FCNTL),
-      partial: 'F_GETLK names the pid of the stub that holds a lock',
+      stubWhen: oneOf(1, PERSONAL_FCNTL),
     },
   ),
   ioctl: home('the controlling terminal is that of the home task; all else works on the shared file table', {
