@@ -69,7 +69,7 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
     const text = { start, length: end - start, offset, file: `/proc/${task.tid}/root${name}` };
     yield* rewriteCallSites(kernel, space, text, {
       tasks: [task.tid],
-      call: (...entry) => call(kernel, task, ...entry),
+      call: (...perform) => call(kernel, task, ...perform),
     });
   }
   task.regs.assign(entry);

@@ -22,7 +22,7 @@ import type { Kernel } from './kernel.js';
 import { isStoreArea, protectionBits } from './mapping.js';
 import { type Generation, type Process, Space } from './model.js';
 import { pause, type Steps } from './steps.js';
-import { Registers } from '../x64/registers.js';
+import type { Registers } from '../x64/registers.js';
 import type { Task } from './task.js';
 
 const MFD_CLOEXEC = 1;

@@ -134,14 +134,14 @@ export class Commands {
 
   *#read(parameters: Parameters<'read'>): Steps<Result<'read'>> {
     const process = this.find(parameters.process);
-    const address = place(process, parameters);
+    const address = addressIn(process, parameters);
     const bytes = readView(process, generationOf(process, parameters.generation), address, parameters.length);
     return { address: hex(address), bytes: Buffer.from(bytes).toString('hex') };
   }
 
   *#write(parameters: Parameters<'write'>): Steps<Result<'write'>> {
     const process = this.find(parameters.process);
-    const address = place(process, parameters);
+    const address = addressIn(process, parameters);
     const bytes = Buffer.from(parameters.bytes, 'hex');
     writeView(process, generationOf(process, parameters.generation), address, bytes);
     return { address: hex(address), length: bytes.length };
@@ -195,7 +195,7 @@ const DEFAULT_TIMEOUT = 10_000;
 const hex = (address: number): string => `0x${address.toString(16)}`;
 
 /** The address that the parameters name, directly or by symbol. */
-function place(process: Process, { address, symbol }: { address?: string; symbol?: string }): number {
+function addressIn(process: Process, { address, symbol }: { address?: string; symbol?: string }): number {
   if (symbol !== undefined) return addressOfSymbol(process, symbol);
   const value = Number(address);
   if (!Number.isSafeInteger(value) || value < 0)

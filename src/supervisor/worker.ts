@@ -12,7 +12,7 @@ import { convertImage } from '../process/convert.js';
 import { Kernel } from '../process/kernel.js';
 import { launch } from '../process/launch.js';
 import { addProcess } from '../process/lifecycle.js';
-import { Space } from '../process/model.js';
+import type { Space } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import { letGo } from '../process/turns.js';
 import { baseFilter, stubFilter } from '../syscalls/filter.js';
