@@ -8,7 +8,7 @@ import { hasSignal, kernelPlace, type SignalMasks, signalMasks } from '../linux/
 import { getSiginfo, getSigmask, setSigmask, SIGINFO_SIZE, SIGSET_SIZE } from '../linux/ptrace.js';
 import { SIGTRAP } from '../linux/signals.js';
 import { GATE_END, GATE_START } from '../x64/gate.js';
-import type { Breakpoint, Space, Thread } from './model.js';
+import type { Breakpoint, Request, Space, Thread } from './model.js';
 
 const INT3 = 0xcc;
 
@@ -20,7 +20,7 @@ export function plant(space: Space, address: number): Breakpoint {
   if (original === undefined || !memory.write(address, Uint8Array.of(INT3))) {
     throw new Error(`no breakpoint can be set at 0x${address.toString(16)}`);
   }
-  const breakpoint: Breakpoint = { address, original, sleepers: new Set(), stepping: 0 };
+  const breakpoint: Breakpoint = { address, original, sleepers: new Set(), visitors: new Map(), stepping: 0 };
   space.breakpoints.set(address, breakpoint);
   space.trapAddresses.add(address);
   return breakpoint;
@@ -28,7 +28,12 @@ export function plant(space: Space, address: number): Breakpoint {
 
 /** Takes the byte away again when nobody needs it. */
 export function release(space: Space, breakpoint: Breakpoint): void {
-  if (breakpoint.sleepers.size > 0 || space.breakpoints.get(breakpoint.address) !== breakpoint) return;
+  if (
+    breakpoint.sleepers.size > 0 ||
+    breakpoint.visitors.size > 0 ||
+    space.breakpoints.get(breakpoint.address) !== breakpoint
+  )
+    return;
   space.breakpoints.delete(breakpoint.address);
   using memory = new ProcessMemory(space.hostPid);
   memory.write(breakpoint.address, Uint8Array.of(breakpoint.original));
@@ -62,6 +67,24 @@ export function catchSleeper(thread: Thread): 'caught' | 'awake' | 'impossible' 
   thread.caughtAt = breakpoint;
   thread.trapBlocked = blocksTrap(masks);
   return 'caught';
+}
+
+/** Expects a running thread at an address; `visit` runs with it stopped there. @returns whether that is possible */
+export function expectAt(thread: Thread, address: number, visit: Request): boolean {
+  const masks = signalMasks(thread.tid);
+  if (!masks || hasSignal(masks.ignored, SIGTRAP)) return false;
+  if (blocksTrap(masks) && hasSignal(masks.caught, SIGTRAP)) return false;
+  plant(thread.process.space, address).visitors.set(thread, visit);
+  thread.trapBlocked = blocksTrap(masks);
+  return true;
+}
+
+/** Nobody is expected any more. */
+export function forgetVisits(space: Space): void {
+  for (const breakpoint of [...space.breakpoints.values()]) {
+    breakpoint.visitors.clear();
+    release(space, breakpoint);
+  }
 }
 
 export function letSleeperGo(thread: Thread): void {

@@ -106,6 +106,8 @@ export interface Breakpoint {
   original: number;
   /** Threads that sleep in the kernel and will come out here. */
   sleepers: Set<Thread>;
+  /** Threads that are expected here on their return from a replaced function, and what is done with them. */
+  visitors: Map<Thread, Request>;
   /** Threads on their way past it; the byte is away meanwhile. */
   stepping: number;
 }
@@ -141,6 +143,8 @@ export class Thread {
   caughtAt: Breakpoint | undefined;
   /** The sleeper has SIGTRAP blocked, which the breakpoint's hit undoes. */
   trapBlocked = false;
+  /** Of its last move out of the base, from the asking to the stub's running. */
+  lastPauseMicroseconds = 0;
   /** What a woken sleeper does before it goes on, instead of moving to its generation. */
   onWaking: Request | undefined;
   /** Called once when the thread has ended. */

@@ -26,7 +26,7 @@ import { leaksEintr, windBack } from './hold.js';
 import { InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { moveOut, transplant } from './migrate.js';
-import type { Thread } from './model.js';
+import type { Breakpoint, Request, Thread } from './model.js';
 import { stopParked, takeSignal } from './parking.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
@@ -101,7 +101,9 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
         occupy(kernel, thread, 'waking', onWaking(thread));
         return;
       }
-      if (!wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
+      const visit = breakpoint.visitors.get(thread);
+      if (visit) occupy(kernel, thread, 'return', welcome(thread, breakpoint, visit));
+      else if (!wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
       else if (generation.agent) occupy(kernel, thread, 'waking', moveOut(kernel, thread, generation));
       else letGo(thread);
       return;
@@ -124,6 +126,12 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
     return;
   }
   letGo(thread, signal);
+}
+
+/** A thread has come to where it was expected; if it stays in the base, it goes on past the breakpoint. */
+function* welcome(thread: Thread, breakpoint: Breakpoint, visit: Request): Steps<void> {
+  yield* visit(thread);
+  if (!thread.stub) yield* stepOver(thread, breakpoint);
 }
 
 /** A sleeper that counts as moved is awake, at a plain place: it goes on in its generation. */

@@ -52,6 +52,8 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
   }
   thread.busy = false;
   if (thread.runner.stopped) letGo(thread, outcome?.signal);
+  // It has moved, and runs already: what was asked of it was asked of another task.
+  else if (thread.requests.length > 0) thread.runner.interrupt();
 }
 
 /** Waits for the space's lock as a thread that stands before its call. */

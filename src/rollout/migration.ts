@@ -1,4 +1,5 @@
 /** Moving many threads, each at its own moment. */
+import { forgetVisits } from '../process/breakpoints.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Generation, Process, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
@@ -14,6 +15,13 @@ export interface Moved {
 export interface Pending {
   tid: number;
   reason: string;
+}
+
+export interface MigrationOptions {
+  /** All threads of the process when left out. */
+  threads?: readonly number[] | undefined;
+  /** Keeps threads where they are that must not leave their code yet. */
+  judge?: Judge | undefined;
 }
 
 export interface Migration {
@@ -33,7 +41,21 @@ export function* migrateThreads(
   process: Process,
   to: Generation,
   milliseconds: number,
-  options: { threads?: readonly number[] | undefined; judge?: Judge | undefined } = {},
+  options: MigrationOptions = {},
+): Steps<Migration> {
+  try {
+    return yield* untilAllMoved(kernel, process, to, milliseconds, options);
+  } finally {
+    forgetVisits(process.space);
+  }
+}
+
+function* untilAllMoved(
+  kernel: Kernel,
+  process: Process,
+  to: Generation,
+  milliseconds: number,
+  options: MigrationOptions,
 ): Steps<Migration> {
   const moved = new Map<number, Moved>();
   const deadline = performance.now() + milliseconds;

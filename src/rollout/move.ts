@@ -2,7 +2,7 @@
  * Moving a thread to a generation from wherever it is, one attempt at a time. A thread that sleeps in the
  * kernel is as good as moved once it is certain to be caught on its way out; its sleep is not disturbed.
  */
-import { catchSleeper, letSleeperGo } from '../process/breakpoints.js';
+import { catchSleeper, expectAt, letSleeperGo } from '../process/breakpoints.js';
 import { ask, wasAsleep, windBack, leaksEintr } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { isRestart } from '../linux/errno.js';
@@ -12,6 +12,7 @@ import { getXstate } from '../linux/ptrace.js';
 import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.js';
 import { addSpareStub, park, takeStub } from '../process/generation.js';
 import type { Generation, Thread } from '../process/model.js';
+import type { Task } from '../process/task.js';
 import { Condition, pause, type Steps } from '../process/steps.js';
 import type { Judge } from './objection.js';
 import type { Verdict } from './quiescence.js';
@@ -28,7 +29,11 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judg
   for (let round = 0; round < MOST_WAKE_UPS; round++) {
     if (thread.home.gone) return { kind: 'gone' };
     if (thread.generation === to)
-      return { kind: 'moved', pauseMicroseconds: 0, asleep: thread.caughtAt !== undefined };
+      return {
+        kind: 'moved',
+        pauseMicroseconds: thread.lastPauseMicroseconds,
+        asleep: thread.caughtAt !== undefined,
+      };
     if (thread.caughtAt) {
       if (to.agent) thread.generation = to;
       else {
@@ -59,12 +64,34 @@ function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefine
   let quiescent = false;
   yield* atStop(kernel, thread, function* () {
     const { home } = thread;
+    if (thread.stub) return undefined;
     home.fetch();
     quiescent = judge.judge(thread, home).kind === 'quiescent' && thread.caughtAt !== undefined;
     if (!wasAsleep(home)) quiescent = false;
     return undefined;
   });
   return quiescent;
+}
+
+/** The move out of the base of a thread that stands at a plain place. */
+function leave(kernel: Kernel, thread: Thread, to: Generation, stub: Task, asked: number): void {
+  moveOutTo(kernel, thread, to, stub);
+  stub.resume();
+  thread.lastPauseMicroseconds = (performance.now() - asked) * 1000;
+  park(kernel, thread.home);
+}
+
+/** A thread inside a replaced function is met where the function returns to, and moves from there. */
+function expectReturn(kernel: Kernel, thread: Thread, to: Generation, judge: Judge, verdict: Verdict): void {
+  if (verdict.kind !== 'active' || verdict.returnAddress === undefined) return;
+  expectAt(thread, verdict.returnAddress, function* (): Steps<void> {
+    const arrived = performance.now();
+    const { home } = thread;
+    if (judge.judge(thread, home).kind !== 'quiescent') return;
+    const stub = yield* takeStub(kernel, to);
+    home.fetch();
+    leave(kernel, thread, to, stub, arrived);
+  });
 }
 
 /** Inside a system call; a task that is blocked elsewhere, in a page fault say, comes to a stop soon. */
@@ -97,16 +124,19 @@ function* fromHome(
   }
   const stub = yield* takeStub(kernel, to);
   const attempt = yield* atStop(kernel, thread, function* (asked) {
+    // It may have moved between the asking and the stop.
+    if (thread.stub) return undefined;
     const { home } = thread;
     home.fetch();
     const verdict = judge?.judge(thread, home);
-    if (wasAsleep(home))
-      return verdict && verdict.kind !== 'quiescent' ? objection(judge!, verdict) : undefined;
-    if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
-    moveOutTo(kernel, thread, to, stub);
-    stub.resume();
-    const pauseMicroseconds = (performance.now() - asked) * 1000;
-    park(kernel, home);
+    const asleep = wasAsleep(home);
+    if (verdict && verdict.kind !== 'quiescent') {
+      expectReturn(kernel, thread, to, judge!, verdict);
+      return objection(judge!, verdict);
+    }
+    if (asleep) return undefined;
+    leave(kernel, thread, to, stub, asked);
+    const pauseMicroseconds = thread.lastPauseMicroseconds;
     return { kind: 'moved', pauseMicroseconds, asleep: false };
   });
   if (thread.stub !== stub) to.spareStubs.push(stub);
@@ -121,7 +151,8 @@ function* fromStub(
 ): Steps<Attempt | undefined> {
   if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
   return yield* atStop(kernel, thread, function* (asked) {
-    const stub = thread.stub!;
+    const { stub } = thread;
+    if (!stub) return undefined;
     const { regs } = stub;
     stub.fetch();
     if (regs.signed('orig_rax') >= 0 && (isRestart(regs.signed('rax')) || leaksEintr(regs))) {

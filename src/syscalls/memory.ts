@@ -319,7 +319,8 @@ function* mremap(perform: Performer, space: Space, regs: Registers): Steps<numbe
   const newLength = pageUp(regs.get('rdx'));
   const flags = regs.int('r10');
   const target = regs.get('r8');
-  const areas = overlapping(space, old, Math.max(oldLength, 1));
+  const kept = Math.min(oldLength, newLength);
+  const areas = overlapping(space, old, Math.max(kept, 1));
   if (!areas.some(isStoreArea)) return yield* mremapForeign(perform, regs, old);
   const fixed = (flags & MREMAP_FIXED) !== 0;
   const keep = (flags & MREMAP_DONTUNMAP) !== 0;
@@ -328,14 +329,7 @@ function* mremap(perform: Performer, space: Space, regs: Registers): Steps<numbe
   if (keep && oldLength !== newLength) return -EINVAL;
   if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength)))
     return -EINVAL;
-  if (areas.length > 1 && newLength !== oldLength && newLength > oldLength) return -EFAULT;
-  const covered = areas.reduce(
-    (sum, area) => sum + Math.min(area.end, old + oldLength) - Math.max(area.start, old),
-    0,
-  );
-  if (covered !== oldLength) return -EFAULT;
-  const protection = protectionBits(areas[0]!.permissions);
-  const { storeFd } = perform.kernel;
+  if (areas[0]!.start > old) return -EFAULT;
   if (!fixed && !keep && newLength <= oldLength) {
     if (newLength < oldLength) {
       forget(space, old + newLength, oldLength - newLength);
@@ -343,6 +337,15 @@ function* mremap(perform: Performer, space: Space, regs: Registers): Steps<numbe
     }
     return old;
   }
+  const covered = areas.reduce(
+    (sum, area) => sum + Math.min(area.end, old + kept) - Math.max(area.start, old),
+    0,
+  );
+  // The kernel moves several areas at once in some cases; we refuse, as it does in the others.
+  const protections = new Set(areas.map((area) => area.permissions));
+  if (covered !== kept || protections.size > 1 || !areas.every(isStoreArea)) return -EFAULT;
+  const protection = protectionBits(areas[0]!.permissions);
+  const { storeFd } = perform.kernel;
   if (!fixed && !keep) {
     const end = old + oldLength;
     const grown = yield* perform.home(

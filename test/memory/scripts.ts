@@ -30,6 +30,18 @@ function range(limit: number, longest = 12): fc.Arbitrary<[number, number]> {
 
 const arenaRange = range(ARENA_PAGES);
 
+/**
+ * A call on one piece of anonymous memory. Over a private file's pages and over several areas these calls
+ * differ from the kernel's: see docs/limits.md.
+ */
+const onAnonymous = (at: number, n: number, p: number, call: string): string =>
+  [
+    `map ${at} ${n} ${READ | WRITE}`,
+    `fill ${at} ${n} ${1 + ((at * 7 + n) % 199)}`,
+    `protect ${at} ${n} ${p}`,
+    call,
+  ].join('\n');
+
 const arenaCall: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `map ${at} ${n} ${p}`) },
   {
@@ -45,19 +57,24 @@ const arenaCall: fc.Arbitrary<string> = fc.oneof(
   },
   { weight: 3, arbitrary: arenaRange.map(([at, n]) => `unmap ${at} ${n}`) },
   { weight: 4, arbitrary: fc.tuple(arenaRange, protection).map(([[at, n], p]) => `protect ${at} ${n} ${p}`) },
-  { weight: 2, arbitrary: fc.tuple(arenaRange, advice).map(([[at, n], a]) => `advise ${at} ${n} ${a}`) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(arenaRange, protection, advice)
+      .map(([[at, n], p, a]) => onAnonymous(at, n, p, `advise ${at} ${n} ${a}`)),
+  },
   { weight: 5, arbitrary: fc.tuple(arenaRange, value).map(([[at, n], v]) => `fill ${at} ${n} ${v}`) },
   {
     weight: 1,
     arbitrary: fc
-      .tuple(arenaRange, fc.integer({ min: 1, max: 12 }))
-      .map(([[at, n], to]) => `remap ${at} ${n} ${Math.min(to, ARENA_PAGES - at)}`),
+      .tuple(arenaRange, protection, fc.integer({ min: 1, max: 12 }))
+      .map(([[at, n], p, to]) => onAnonymous(at, n, p, `remap ${at} ${n} ${Math.min(to, ARENA_PAGES - at)}`)),
   },
   {
     weight: 2,
     arbitrary: fc
-      .tuple(range(ARENA_PAGES, 8), arenaRange)
-      .map(([[at, n], [to, m]]) => `move ${at} ${n} ${m} ${to}`),
+      .tuple(range(ARENA_PAGES, 8), protection, arenaRange)
+      .map(([[at, n], p, [to, m]]) => onAnonymous(at, n, p, `move ${at} ${n} ${m} ${to}`)),
   },
   { weight: 1, arbitrary: fc.integer({ min: -6, max: 8 }).map((pages) => `break ${pages}`) },
 );
@@ -108,7 +125,7 @@ export function script(threads: number): fc.Arbitrary<string> {
       .array(fc.tuple(fc.nat(threads - 1), call), { minLength: 1, maxLength: 60, size: 'max' })
       .map((all) => [
         ...start.map((line) => `0 ${line}`),
-        ...all.map(([thread, line]) => `${thread} ${line}`),
+        ...all.flatMap(([thread, lines]) => lines.split('\n').map((line) => `${thread} ${line}`)),
       ])
       .map((all) => all.map((line) => `${line}\n`).join(''));
   return fc.oneof(lines(ARENA_START, arenaCall), lines(BLOCKS_START, blockCall));
