@@ -91,7 +91,11 @@ static void *grinder(void *argument)
 {
     struct record *record = argument;
     record->tid = gettid();
-    for (;;) publish(record, grind(20000));
+    for (;;) {
+        publish(record, grind(20000));
+        /* Long enough for a barrier, which can only halt it here, to find it here. */
+        usleep(2000);
+    }
     return NULL;
 }
 

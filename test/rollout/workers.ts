@@ -9,6 +9,7 @@ import type { AppliedPatch, PatchStrategy } from '../../src/supervisor/protocol.
 import type { Scope } from '../harness/scope.js';
 import type { Started } from '../harness/started.js';
 import type { Builds } from './builds.js';
+import { readRecords } from './records.js';
 
 export const CALLERS = [0, 1, 2];
 export const GRINDER = 3;
@@ -19,15 +20,8 @@ const THREADS = 6;
 export const AWAKE = [...CALLERS, GRINDER];
 
 /** One thread's `struct record`. */
-export interface Record {
-  tid: number;
-  calls: number;
-  newest: number;
-  backwards: number;
-  torn: number;
-}
-
-const WORDS = 5;
+const FIELDS = ['tid', 'calls', 'newest', 'backwards', 'torn'] as const;
+type Findings = Record<(typeof FIELDS)[number], number>;
 
 export class Workers {
   private constructor(
@@ -43,7 +37,7 @@ export class Workers {
     await writeFile(file, '');
     await promisify(execFile)('mkfifo', [fifo]);
     const started = await scope.atlas([builds.executable, file, fifo], { name });
-    while (!(await readRecords(file)).every(({ tid }) => tid > 0)) {
+    while (!(await readRecords(file, THREADS, FIELDS)).every(({ tid }) => tid > 0)) {
       if (!started.running) throw new Error(`ended early: ${await started.stderr()}`);
       await sleep(20);
     }
@@ -52,12 +46,12 @@ export class Workers {
     return new Workers(scope.folder, started, client, processes[0]!.pid);
   }
 
-  records(): Promise<Record[]> {
-    return readRecords(join(this.folder, 'records'));
+  records(): Promise<Findings[]> {
+    return readRecords(join(this.folder, 'records'), THREADS, FIELDS);
   }
 
   /** Returns when these threads have called the function another two times since now. */
-  async proceed(threads: readonly number[]): Promise<Record[]> {
+  async proceed(threads: readonly number[]): Promise<Findings[]> {
     const before = await this.records();
     for (;;) {
       const now = await this.records();
@@ -84,15 +78,4 @@ export class Workers {
     process.kill(this.pid, 'SIGTERM');
     return this.started.ended;
   }
-}
-
-async function readRecords(file: string): Promise<Record[]> {
-  const bytes = await readFile(file);
-  return Array.from({ length: THREADS }, (_, index) => {
-    const word = (at: number): number => {
-      const offset = (index * WORDS + at) * 8;
-      return offset + 8 <= bytes.length ? Number(bytes.readBigInt64LE(offset)) : 0;
-    };
-    return { tid: word(0), calls: word(1), newest: word(2), backwards: word(3), torn: word(4) };
-  });
 }
