@@ -6,8 +6,8 @@ import { missing } from '../harness/programs.js';
 import { processesOfTest } from '../harness/proc.js';
 import { type Scope, scoped } from '../harness/scope.js';
 import { Builds } from './builds.js';
-import { areaLines } from './memory-of.js';
-import { AWAKE, READER, WAITER, Workers } from './workers.js';
+import { areaLines, hashOfImage } from './memory-of.js';
+import { AWAKE, GRINDER, READER, WAITER, Workers } from './workers.js';
 
 const skip = await missing('gcc');
 
@@ -31,7 +31,13 @@ async function applyAndCheck(
   const applied = await workers.apply(file, strategy);
   assert.equal(applied.settled, true, about);
   assert.equal(applied.patch, `version-${to}`);
-  assert.deepEqual(applied.threads.map(({ tid }) => `${tid}`).toSorted(), tasksBefore, `${about}: who moved`);
+  const moved = applied.threads.map(({ tid }) => `${tid}`);
+  assert.deepEqual(
+    moved.filter((tid) => !tasksBefore.includes(tid)),
+    [],
+    `${about}: none but its threads move`,
+  );
+  assert.equal(new Set(moved).size, moved.length, `${about}: each is told of once`);
 
   const now = await workers.proceed(AWAKE);
   for (const index of AWAKE) {
@@ -113,3 +119,31 @@ for (const [kind, flags] of LINKED) {
     },
   );
 }
+
+scoped(
+  'a thread that hardly leaves a replaced function: a barrier gives up in time, the wait-free rollout meets it',
+  { seconds: 60, skip },
+  async (scope) => {
+    const builds = await Builds.make(scope.folder, 'workers.c', ['-DBREAK_MICROSECONDS=0']);
+    const file = await builds.patch(1, 2);
+    const workers = await Workers.start(scope, builds);
+    const textOnly = async (): Promise<[string, string][]> =>
+      Object.entries(await hashOfImage(workers.pid, builds.executable)).filter(([line]) =>
+        / r[-x]{2}p /.test(line),
+      );
+    const text = await textOnly();
+    await assert.rejects(workers.apply(file, 'global', 300), {
+      kind: 'not-finished',
+      message: /inside grind/,
+    });
+    assert.deepEqual(await textOnly(), text);
+    const before = await workers.proceed(AWAKE);
+    assert.ok(
+      AWAKE.every((index) => before[index]!.newest === 1),
+      'all go on as before',
+    );
+    await applyAndCheck(scope, workers, { file, strategy: 'local', to: 2 });
+    assert.equal((await workers.records())[GRINDER]!.newest, 2);
+    assert.equal(await workers.end(), 0);
+  },
+);

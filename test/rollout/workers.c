@@ -15,6 +15,10 @@
 #ifndef VERSION
 #define VERSION 1
 #endif
+/* How long the grinder stays outside: for a barrier, which can halt it only there, to find it. */
+#ifndef BREAK_MICROSECONDS
+#define BREAK_MICROSECONDS 2000
+#endif
 
 enum { CALLERS = 3, GRINDER = CALLERS, READER, WAITER, THREADS };
 
@@ -93,8 +97,7 @@ static void *grinder(void *argument)
     record->tid = gettid();
     for (;;) {
         publish(record, grind(20000));
-        /* Long enough for a barrier, which can only halt it here, to find it here. */
-        usleep(2000);
+        if (BREAK_MICROSECONDS > 0) usleep(BREAK_MICROSECONDS);
     }
     return NULL;
 }

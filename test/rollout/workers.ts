@@ -60,9 +60,15 @@ export class Workers {
     }
   }
 
-  async apply(file: string, strategy: PatchStrategy): Promise<AppliedPatch> {
+  async apply(file: string, strategy: PatchStrategy, timeoutMilliseconds = 10_000): Promise<AppliedPatch> {
     const content = (await readFile(file)).toString('base64');
-    return this.client.request('patch.apply', { process: `${this.pid}`, strategy, file, content });
+    return this.client.request('patch.apply', {
+      process: `${this.pid}`,
+      strategy,
+      file,
+      content,
+      timeoutMilliseconds,
+    });
   }
 
   wakeSleepers(): Promise<void> {
