@@ -3,12 +3,13 @@
  * private memory moves into a new store, and the gate is mapped.
  */
 import * as ptrace from '../linux/ptrace.js';
+import { c } from '../linux/ffi.js';
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { type MapsLine, readMaps, STAT_ARG_START, statField } from '../linux/proc.js';
 import { getLimit, RLIMIT_NOFILE } from '../linux/rlimit.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { isSyscallStop } from '../linux/wait.js';
+import { isSignalStop, isSyscallStop, stopSignal } from '../linux/wait.js';
 import { PAGE, pageDown, Store } from '../memory/store.js';
 import { GATE_DATA, GATE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { Registers } from '../x64/registers.js';
@@ -38,9 +39,14 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   do {
     task.resumeToSyscall();
     yield* task.nextStop();
+    if (isSignalStop(task.status)) task.postponed.push(stopSignal(task.status));
   } while (!isSyscallStop(task.status));
   const entry = new Registers();
   entry.assign(task.fetch());
+  // A signal to the new program waits until it is one.
+  const mask = new Uint8Array(ptrace.SIGSET_SIZE);
+  ptrace.getSigmask(task.tid, mask);
+  setAllBlocked(task.tid);
 
   const maps = readMaps(task.tid);
   using memory = new ProcessMemory(task.tid);
@@ -75,6 +81,8 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   task.regs.assign(entry);
   task.regs.set('orig_rax', -1);
   task.commit();
+  ptrace.setSigmask(task.tid, mask);
+  for (const signal of task.postponed.splice(0)) c.kill(task.tid, signal);
   return space;
 }
 

@@ -130,6 +130,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   space.breakEnd = parent.space.breakEnd;
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
   space.usesDontFork = parent.space.usesDontFork;
+  space.alternateStacks.push(...parent.space.alternateStacks);
   yield* scope.restore();
   return space;
 }

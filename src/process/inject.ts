@@ -7,6 +7,9 @@
 import * as ptrace from '../linux/ptrace.js';
 import { GATE_LISTS, GATE_LIST_ENTRIES, GATE_FREE_END, GATE_START, MARKER } from '../x64/gate.js';
 import { ARGUMENTS, Registers } from '../x64/registers.js';
+import { c } from '../linux/ffi.js';
+import { threadGroup } from '../linux/proc.js';
+import { SYS } from '../linux/syscall-numbers.js';
 import { isRestart } from '../linux/errno.js';
 import {
   isSeccompStop,
@@ -52,9 +55,8 @@ export function* untilMarker(task: Task): Steps<number> {
     if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK)
       task.newborn = ptrace.eventMessage(task.tid);
     // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
-    if (isSignalStop(task.status)) {
-      throw new Error(`signal ${stopSignal(task.status)} during an injected call of task ${task.tid}`);
-    }
+    // All signals are blocked; SIGSTOP cannot be. It is sent again when the task is given back.
+    if (isSignalStop(task.status)) task.postponed.push(stopSignal(task.status));
   }
 }
 
@@ -144,5 +146,7 @@ export class InjectionScope {
     if (!restarts) task.regs.set('orig_rax', -1);
     task.commit();
     ptrace.setSigmask(task.tid, this.#mask);
+    for (const signal of task.postponed.splice(0))
+      c.syscall3(SYS.tgkill, threadGroup(task.tid), task.tid, signal);
   }
 }

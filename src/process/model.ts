@@ -62,6 +62,8 @@ export class Space {
   users = 0;
   /** Some areas are marked MADV_DONTFORK: the clone of a generation would leave them out too. */
   usesDontFork = false;
+  /** What threads have named as alternate signal stacks, ever. */
+  readonly alternateStacks: { start: number; end: number }[] = [];
   breakStart = 0;
   breakEnd = 0;
   /** Code that rewritten call sites jump to. */

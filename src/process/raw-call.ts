@@ -2,7 +2,7 @@
  * Making a task perform a system call where there is no gate yet: the launcher, and a fresh image right
  * after exec. Any `syscall` instruction serves; system-call stops before and after it delimit the call.
  */
-import { isSyscallStop } from '../linux/wait.js';
+import { isSignalStop, isSyscallStop, stopSignal } from '../linux/wait.js';
 import { ARGUMENTS } from '../x64/registers.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
@@ -22,6 +22,7 @@ export function* rawCall(task: Task, at: number, nr: number, ...args: number[]):
     task.resumeToSyscall();
     yield* task.nextStop();
     if (isSyscallStop(task.status)) stops++;
+    else if (isSignalStop(task.status)) task.postponed.push(stopSignal(task.status));
   }
   return task.fetch().signed('rax');
 }

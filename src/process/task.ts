@@ -23,6 +23,8 @@ export class Task implements Waitable {
   status = 0;
   stopped = false;
   gone = false;
+  /** Signals that came during a call of ours, to be sent again. */
+  readonly postponed: number[] = [];
   /** The last task that a clone of this one made. */
   newborn = 0;
   /** Of a base agent: the space it serves. */

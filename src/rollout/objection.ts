@@ -1,6 +1,6 @@
 /** Whether a thread may leave the old code now: the quiescence test, applied to tasks. */
 import { ProcessMemory } from '../linux/memory.js';
-import { kernelPlace, readMaps } from '../linux/proc.js';
+import { kernelPlace, type MapsLine, readMaps } from '../linux/proc.js';
 import type { Process, Thread } from '../process/model.js';
 import { originalSite } from '../process/rewrite.js';
 import type { Task } from '../process/task.js';
@@ -13,7 +13,7 @@ const QUIESCENT: Verdict = { kind: 'quiescent' };
 export class Judge {
   readonly #test: QuiescenceTest;
   readonly #names: (address: number) => string;
-  readonly #stacks: { start: number; end: number }[];
+  readonly #stacks: MapsLine[];
   readonly #onlyPlace = new Registers();
 
   constructor(
@@ -26,17 +26,32 @@ export class Judge {
       modules.find(originalSite(process.space, pc) ?? pc);
     this.#test = new QuiescenceTest(ranges, find);
     this.#names = names;
-    this.#stacks = readMaps(process.space.hostPid).filter((area) => area.permissions.startsWith('rw'));
+    this.#stacks = writableAreas(process);
   }
 
   /** @param task stopped, registers fetched */
   judge(thread: Thread, task: Task): Verdict {
     using memory = new ProcessMemory(task.tid);
+    const sp = task.regs.get('rsp');
+    const alternate = this.#alternateStack(sp);
+    const below =
+      alternate &&
+      this.#stackWith(thread.tid === this.process.pid ? this.#mainStack() : task.regs.get('fs_base'));
     return this.#test.judge({
       registers: task.regs,
-      stackEnd: this.#stackEnd(thread, task.regs.get('rsp')),
+      stackEnd: alternate?.end ?? this.#stackEnd(sp),
+      ...(below ? { interruptedStack: below } : {}),
       readMemory: (address, buffer) => memory.readInto(address, buffer),
     });
+  }
+
+  #alternateStack(sp: number): { start: number; end: number } | undefined {
+    return this.process.space.alternateStacks.find(({ start, end }) => start <= sp && sp <= end);
+  }
+
+  /** The main thread's stack is the highest of all; another thread's has its thread control block at its end. */
+  #mainStack(): number {
+    return this.#stacks.filter(({ end }) => end < 2 ** 47).at(-1)?.start ?? 0;
   }
 
   /**
@@ -45,11 +60,11 @@ export class Judge {
    */
   judgeSleeper(thread: Thread): Verdict | 'needs-registers' {
     const place = kernelPlace(thread.process.pid, thread.tid);
-    if (!place?.asleep) return 'needs-registers';
+    if (!place?.asleep || this.#alternateStack(place.sp)) return 'needs-registers';
     this.#onlyPlace.set('rip', place.pc);
     this.#onlyPlace.set('rsp', place.sp);
     using memory = new ProcessMemory(thread.home.tid);
-    const buffer = new Uint8Array(this.#stackEnd(thread, place.sp) - place.sp + RED_ZONE);
+    const buffer = new Uint8Array(this.#stackEnd(place.sp) - place.sp + RED_ZONE);
     const read = memory.readInto(place.sp - RED_ZONE, buffer);
     if (read < buffer.length) return 'needs-registers';
     const words = new DataView(buffer.buffer);
@@ -68,17 +83,22 @@ export class Judge {
     return 'quiescent';
   }
 
-  #stackEnd(thread: Thread, sp: number): number {
-    let stack = this.#stacks.find(({ start, end }) => start <= sp && sp < end);
-    if (!stack) {
-      // A thread born after we looked.
-      this.#stacks.push(
-        ...readMaps(thread.process.space.hostPid).filter((area) => area.permissions.startsWith('rw')),
-      );
-      stack = this.#stacks.findLast(({ start, end }) => start <= sp && sp < end);
-    }
-    return stack?.end ?? sp;
+  #stackEnd(sp: number): number {
+    return this.#stackWith(sp)?.end ?? sp;
+  }
+
+  #stackWith(address: number): { start: number; end: number } | undefined {
+    const holds = ({ start, end }: { start: number; end: number }): boolean =>
+      start <= address && address < end;
+    const known = this.#stacks.find(holds);
+    if (known) return known;
+    // Mapped after we looked, for a thread born since.
+    this.#stacks.splice(0, this.#stacks.length, ...writableAreas(this.process));
+    return this.#stacks.find(holds);
   }
 }
+
+const writableAreas = (process: Process): MapsLine[] =>
+  readMaps(process.space.hostPid).filter((area) => area.permissions.startsWith('rw'));
 
 const RED_ZONE = 128;

@@ -76,6 +76,10 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
+    case SYS.sigaltstack:
+      noteAlternateStack(thread);
+      letGo(thread);
+      return;
     case SYS.fork:
       occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
@@ -108,6 +112,22 @@ export function trapped(kernel: Kernel, thread: Thread): void {
   const handler = MEMORY_HANDLERS.get(nr);
   if (handler) occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
   else letGo(thread);
+}
+
+/** Quiescence has to look at the stack below, too, of a thread that handles a signal on its alternate stack. */
+export function noteAlternateStack(thread: Thread): void {
+  // stack_t: ss_sp, ss_flags, ss_size (sigaltstack(2))
+  using memory = new ProcessMemory(thread.runner.tid);
+  const pointer = thread.runner.regs.get('rdi');
+  const bytes = pointer === 0 ? new Uint8Array() : memory.read(pointer, 24);
+  if (bytes.length < 24) return;
+  const view = new DataView(bytes.buffer);
+  const start = Number(view.getBigUint64(0, true));
+  const end = start + Number(view.getBigUint64(16, true));
+  const { alternateStacks } = thread.process.space;
+  if (end > start && !alternateStacks.some((known) => known.start === start && known.end === end)) {
+    alternateStacks.push({ start, end });
+  }
 }
 
 /** The in-process routine does it: the same code as a rewritten call site runs. */

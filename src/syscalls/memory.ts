@@ -221,9 +221,11 @@ const overlapping = (space: Space, start: number, length: number): MapsLine[] =>
 function* moveIntoStore(perform: Performer, space: Space, area: MapsLine): Steps<void> {
   const bytes = new Uint8Array(area.end - area.start);
   using memory = perform.openBase();
-  memory.readInto(area.start, bytes);
-  space.store.write(area.start, bytes);
-  yield* mapStore(perform, area.start, bytes.length, protectionBits(area.permissions), 0);
+  // It ends where the file does: the pages behind fault, and stay as they are.
+  const length = pageUp(memory.readInto(area.start, bytes));
+  if (length === 0) return;
+  space.store.write(area.start, bytes.subarray(0, length));
+  yield* mapStore(perform, area.start, length, protectionBits(area.permissions), 0);
 }
 
 const MADV_DONTNEED = 4;

@@ -19,7 +19,7 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { closeRange, mediate } from './base.js';
+import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { MEMORY_HANDLERS } from './memory.js';
 import { refusalErrno, stubClassOf } from './table.js';
@@ -120,6 +120,10 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
     case SYS.exit:
     case SYS.exit_group:
       occupy(kernel, thread, syscallName(nr), exitAtHome(kernel, thread, nr));
+      return;
+    case SYS.sigaltstack:
+      noteAlternateStack(thread);
+      occupy(kernel, thread, 'sigaltstack', atHome(kernel, thread, nr));
       return;
     case SYS.close_range:
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));

@@ -1,4 +1,9 @@
 import { sameAsNative } from './compare.js';
 import { PROGRAMS } from './programs.js';
 
-sameAsNative('memory', PROGRAMS.memory, { secondsEach: 20 });
+sameAsNative(
+  'memory',
+  PROGRAMS.memory,
+  { secondsEach: 20 },
+  { advise: 'limits.md, Memory: private file mappings' },
+);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileProgram } from '../harness/compile.js';
 import { ATLAS } from '../harness/paths.js';
@@ -82,7 +84,9 @@ scoped('standard input passes through', { seconds: 30 }, async (scope) => {
 
 scoped('descriptors that the caller opened pass through', { seconds: 30 }, async (scope) => {
   const inner = 'for fd in 3 5 7 9 10 20 63; do read -r line <&$fd; echo "$fd $line"; done';
-  const open = [3, 5, 7, 9, 10, 20, 63].map((fd) => `${fd}< <(echo from ${fd})`).join(' ');
+  const numbers = [3, 5, 7, 9, 10, 20, 63];
+  for (const fd of numbers) await writeFile(join(scope.folder, `from-${fd}`), `from ${fd}\n`);
+  const open = numbers.map((fd) => `${fd}<${scope.folder}/from-${fd}`).join(' ');
   const through = (command: string) => ['bash', '-c', `${command} bash -c '${inner}' ${open}`];
   const native = await scope.runNative(through(''));
   assert.match(native.stdout, /^3 from 3\n.*63 from 63\n$/s);

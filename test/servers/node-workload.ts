@@ -19,8 +19,11 @@ async function inWorkers(): Promise<void> {
   const results = await Promise.all(
     [20, 21, 22, 23].map(async (n) => {
       const worker = new Worker(new URL(import.meta.url), { workerData: { n, shared } });
-      const [result] = (await once(worker, 'message')) as [number];
-      await once(worker, 'exit');
+      // Both at once: the end may be told in the same turn as the message.
+      const [[result]] = (await Promise.all([once(worker, 'message'), once(worker, 'exit')])) as [
+        [number],
+        unknown,
+      ];
       return result;
     }),
   );

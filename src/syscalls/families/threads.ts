@@ -102,7 +102,7 @@ export const THREADS = {
   rt_sigsuspend: home(DISPOSITION),
   rt_sigtimedwait: home(DISPOSITION),
   rt_sigreturn: home(DISPOSITION),
-  sigaltstack: home(DISPOSITION),
+  sigaltstack: home(DISPOSITION, { base: TRAP }),
   pause: home(DISPOSITION),
   signalfd: home(DISPOSITION),
   signalfd4: home(DISPOSITION),
