@@ -18,7 +18,7 @@ export const applyCommand = buildCommand<Flags, [string, string], CliContext>({
       'With --strategy local each thread moves to the patched code at its own quiescent moment and nobody waits; ' +
       'with global all threads are brought to a halt first, which exists to compare with. Exits with 6 when the patch ' +
       'does not fit the process (nothing is touched then), and with 7 when it is not settled within the timeout; the ' +
-      'rollout goes on, see `atlas patch status`.',
+      'patch is taken back then.',
     [
       'atlas patch apply memcached fix.atlas',
       'atlas patch apply memcached fix.atlas --strategy global --timeout 30',

@@ -58,7 +58,7 @@ export function* rollOutGlobally(
       throw new AtlasError(
         'not-finished',
         `Not all threads came to a halt in time (thread ${thread?.tid}: ${reason}).`,
-        'Nothing was changed. Threads may wait for each other behind the barrier: --strategy local has none.',
+        'No code was changed. Threads may wait for each other behind the barrier: --strategy local has none.',
       );
     }
     yield* kernel.sleep(RETRY_MILLISECONDS);

@@ -77,7 +77,7 @@ function* untilAllMoved(
         });
       }
     }
-    const missing = chosen().some((thread) => thread.generation !== to);
+    const missing = chosen().some((thread) => thread.generation !== to || !moved.has(thread.tid));
     if (!missing || process.ended) return { moved: [...moved.values()], pending: [] };
     if (performance.now() >= deadline) return { moved: [...moved.values()], pending };
     if (pending.length > 0) yield* kernel.sleep(delay);

@@ -120,7 +120,7 @@ const BLOCKS_START = Array.from({ length: BLOCKS - 1 }, (_, b) => [
 
 /** One script: at fixed places of an arena, or in blocks at places that the kernel chooses. */
 export function script(threads: number): fc.Arbitrary<string> {
-  const lines = (start: readonly string[], call: fc.Arbitrary<string>) =>
+  const scriptOf = (start: readonly string[], call: fc.Arbitrary<string>) =>
     fc
       .array(fc.tuple(fc.nat(threads - 1), call), { minLength: 1, maxLength: 60, size: 'max' })
       .map((all) => [
@@ -128,7 +128,7 @@ export function script(threads: number): fc.Arbitrary<string> {
         ...all.flatMap(([thread, lines]) => lines.split('\n').map((line) => `${thread} ${line}`)),
       ])
       .map((all) => all.map((line) => `${line}\n`).join(''));
-  return fc.oneof(lines(ARENA_START, arenaCall), lines(BLOCKS_START, blockCall));
+  return fc.oneof(scriptOf(ARENA_START, arenaCall), scriptOf(BLOCKS_START, blockCall));
 }
 
 /** Writes each script to a file of its own. */
