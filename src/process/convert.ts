@@ -134,19 +134,30 @@ function* createStore(
 }
 
 /** Moves the store's descriptor to its number, whatever limit the program has set itself. */
-export function* claimDescriptor(kernel: Kernel, task: Task, store: Store, created: number): Steps<void> {
+function* claimDescriptor(kernel: Kernel, task: Task, store: Store, created: number): Steps<void> {
   const limit = getLimit(task.tid, 'openFiles');
   const needed = BigInt(kernel.storeFd + 1);
   const tooLow = limit.soft < needed;
   if (tooLow) yield* limitFiles(kernel, task, store, needed, limit.hard < needed ? needed : limit.hard);
-  const moved = yield* call(kernel, task, SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
+  yield* moveDescriptor(kernel, task, created);
   if (tooLow) yield* limitFiles(kernel, task, store, limit.soft, limit.hard);
+}
+
+/** The limit must allow the store's number. */
+export function* moveDescriptor(kernel: Kernel, task: Task, created: number): Steps<void> {
+  const moved = yield* call(kernel, task, SYS.dup3, created, kernel.storeFd, O_CLOEXEC);
   if (isError(moved)) throw new Error(`dup3 of the store in ${task.tid}: errno ${-moved}`);
   yield* call(kernel, task, SYS.close, created);
 }
 
 /** By the task itself: only it may always do so. */
-function* limitFiles(kernel: Kernel, task: Task, store: Store, soft: bigint, hard: bigint): Steps<void> {
+export function* limitFiles(
+  kernel: Kernel,
+  task: Task,
+  store: Store,
+  soft: bigint,
+  hard: bigint,
+): Steps<void> {
   store.write(GATE_LISTS, new Uint8Array(new BigUint64Array([soft, hard]).buffer));
   yield* call(kernel, task, SYS.prlimit64, 0, RLIMIT_NOFILE, GATE_LISTS, 0);
 }

@@ -4,6 +4,7 @@
  */
 import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
+import { getLimit } from '../linux/rlimit.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { ownTid, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
@@ -16,7 +17,7 @@ import {
 } from '../linux/wait.js';
 import { PAGE, Store } from '../memory/store.js';
 import { GATE_DATA, GATE_END, GATE_START } from '../x64/gate.js';
-import { claimDescriptor, gateMappings, storeMapping } from './convert.js';
+import { gateMappings, limitFiles, moveDescriptor, storeMapping } from './convert.js';
 import { batch, InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea, protectionBits } from './mapping.js';
@@ -94,6 +95,11 @@ export function* birthOf(task: Task): Steps<void> {
  */
 export function* separate(kernel: Kernel, parent: Process, child: Task, home: Generation): Steps<Space> {
   const scope = new InjectionScope(kernel, child);
+  // Room for one descriptor: the child's copy of the parent's store goes, and its number is within the limit.
+  const limit = getLimit(child.tid, 'openFiles');
+  const needed = BigInt(kernel.storeFd + 1);
+  if (limit.soft < needed) yield* limitFiles(kernel, child, parent.space.store, needed, limit.hard);
+  yield* scope.call(SYS.close, kernel.storeFd);
   const created = yield* scope.call(SYS.memfd_create, kernel.gate.storeName, MFD_CLOEXEC | kernel.memfdFlags);
   if (isError(created)) throw new Error(`memfd_create in the fork child ${child.tid}: errno ${-created}`);
   const store = new Store(child.tid, created);
@@ -115,7 +121,8 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
     const at = yield* scope.call(nr, ...args);
     if (at !== args[0]) throw new Error(`mapping the gate into the fork child ${child.tid}: errno ${-at}`);
   }
-  yield* claimDescriptor(kernel, child, store, created);
+  if (created !== kernel.storeFd) yield* moveDescriptor(kernel, child, created);
+  if (limit.soft < needed) yield* limitFiles(kernel, child, store, limit.soft, limit.hard);
   const entries = areas.map((area) =>
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
   );

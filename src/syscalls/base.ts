@@ -17,6 +17,7 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
 import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
+import { ARGUMENTS } from '../x64/registers.js';
 import { MEMORY_HANDLERS, type MemoryHandler } from './memory.js';
 import { Performer } from './performer.js';
 import { exemptGate } from './program-filter.js';
@@ -76,6 +77,10 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
+    case SYS.setrlimit:
+    case SYS.prlimit64:
+      occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
+      return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);
       letGo(thread);
@@ -185,6 +190,26 @@ function* forkAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
 export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
   const thread = adopt(kernel, creator, child);
   if (child.stopped) letGo(thread);
+}
+
+/** A hard limit below the store's descriptor could never be lifted again: fork needs that number. */
+export function* limitDescriptors(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  using _lock = yield* lockSpace(thread);
+  const performer = yield* Performer.open(kernel, thread);
+  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
+  const args = ARGUMENTS.slice(0, 4).map((register) => regs.signed(register));
+  const pointer = nr === SYS.setrlimit ? 1 : 2;
+  using memory = performer.openBase();
+  const limit = args[pointer] === 0 ? new Uint8Array() : memory.read(args[pointer]!, 16);
+  if (limit.length === 16) {
+    // struct rlimit { rlim_cur, rlim_max }
+    const view = new DataView(limit.buffer);
+    const lowest = BigInt(kernel.storeFd + 1);
+    if (view.getBigUint64(8, true) < lowest) view.setBigUint64(8, lowest, true);
+    thread.process.space.store.write(GATE_LISTS, limit);
+    args[pointer] = GATE_LISTS;
+  }
+  yield* performer.close(yield* performer.everywhere(nr, ...args));
 }
 
 /** Closes around the store's descriptor. */

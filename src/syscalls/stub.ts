@@ -19,7 +19,7 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { closeRange, mediate, noteAlternateStack } from './base.js';
+import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { MEMORY_HANDLERS } from './memory.js';
 import { refusalErrno, stubClassOf } from './table.js';
@@ -49,6 +49,8 @@ const PATH_FIRST: ReadonlySet<number> = new Set(
   ].map(Number),
 );
 const LONGEST_PATH_PREFIX = 32;
+const RLIMIT_NOFILE = 7;
+const LIMITS: ReadonlySet<number> = new Set([SYS.setrlimit, SYS.prlimit64]);
 const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
 
 export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
@@ -95,6 +97,10 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       letGo(thread);
       return;
     case 'everywhere': {
+      if ((nr === SYS.setrlimit ? regs.int('rdi') : regs.int('rsi')) === RLIMIT_NOFILE && LIMITS.has(nr)) {
+        occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
+        return;
+      }
       const handler = MEMORY_HANDLERS.get(nr);
       occupy(
         kernel,

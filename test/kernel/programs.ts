@@ -6,6 +6,7 @@ export const PROGRAMS = {
     'death_by_signal',
     'killed_in_threads',
     'fork_memory',
+    'descriptors_used_up',
     'fork_nested',
     'vfork_exec',
     'spawn',

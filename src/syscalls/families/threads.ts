@@ -40,6 +40,8 @@ const CREDENTIALS = 'credentials of a task: those of the stubs must follow';
 const CREDENTIALS_LATER = 'a change made in the base is not made by stubs that exist already';
 const SCHEDULING = 'scheduling of a task: home and stub must agree';
 const SCHEDULING_READ = 'scheduling is set at home and in the stub alike';
+const RLIMIT_NOFILE = 7;
+const FILES_LIMIT = "the hard limit of open files stays above the store's descriptor, 1019";
 const LIMITS = 'limits belong to a process, and stubs are processes to the kernel';
 const USAGE = 'the program asks what it has used itself';
 const USAGE_MISSING = 'what is used in a further generation is missing';
@@ -162,8 +164,8 @@ export const THREADS = {
   request_key: home(KEYRING),
   keyctl: home(KEYRING),
 
-  setrlimit: everywhere(LIMITS),
-  prlimit64: everywhere(LIMITS),
+  setrlimit: everywhere(LIMITS, { base: trapWhen(oneOf(0, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
+  prlimit64: everywhere(LIMITS, { base: trapWhen(oneOf(1, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
   getrlimit: home(LIMITS),
   getrusage: home(USAGE, { partial: USAGE_MISSING }),
   times: home(USAGE, { partial: USAGE_MISSING }),
