@@ -168,13 +168,11 @@ export function writeGate(kernel: Kernel, store: Store): void {
   store.write(GATE_DATA, new Uint8Array(PAGE));
 }
 
-/** The gate's mappings: code, then data and lists, then slots. */
+/** The gate's mappings: data and lists first, for the results of a list that maps them; then the code. */
 export function gateMappings(kernel: Kernel, fd = kernel.storeFd): BatchEntry[] {
-  const slots = GATE_END - PAGE;
   return [
-    mappingOf(fd, GATE_DATA, slots - GATE_DATA, PROT_READ | PROT_WRITE),
+    mappingOf(fd, GATE_DATA, GATE_END - GATE_DATA, PROT_READ | PROT_WRITE),
     mappingOf(fd, GATE_START, GATE_DATA - GATE_START, PROT_READ | PROT_EXEC),
-    mappingOf(fd, slots, PAGE, PROT_READ | PROT_EXEC),
   ];
 }
 

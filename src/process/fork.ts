@@ -50,7 +50,10 @@ const CLONE_CHILD_SETTID = 0x0100_0000;
  * its memory is still the parent's: the flag is taken out of the call, and the tid written afterwards.
  */
 export class ChildTid {
+  /** Where the tid goes in the child; 0 when nobody asked for it. */
   #address = 0;
+  /** What clone3's flags were, and where. */
+  #flags: { address: number; word: Uint8Array } | undefined;
 
   /** @param caller the registers of the call, changed where needed; struct clone_args is in the caller's memory */
   constructor(caller: Registers, nr: number, memory: ProcessMemory) {
@@ -66,15 +69,11 @@ export class ChildTid {
       view.setUint32(0, (view.getUint32(0, true) & ~CLONE_CHILD_SETTID) >>> 0, true);
       memory.write(caller.get('rdi'), args.subarray(0, 4));
     }
-    this.#restore = nr === SYS.clone && this.#address !== 0;
   }
-  #flags: { address: number; word: Uint8Array } | undefined;
-  readonly #restore: boolean = false;
-
   /** Gives the parent's registers or memory back what the call said. */
   undo(caller: Registers, memory: ProcessMemory): void {
-    if (this.#restore) caller.set('rdi', caller.get('rdi') + CLONE_CHILD_SETTID);
     if (this.#flags) memory.write(this.#flags.address, this.#flags.word);
+    else if (this.#address !== 0) caller.set('rdi', caller.get('rdi') + CLONE_CHILD_SETTID);
   }
 
   /** Once the child's memory is its own. */

@@ -6,7 +6,6 @@
  *     GATE + 1 page trap routines                                  r-x  system calls from here are mediated
  *     GATE + 2      the words that the supervisor and the routines share   rw-
  *     GATE + 3 …    lists of system calls for `batch`                       rw-
- *     GATE + 19     slots for stepping over a displaced instruction         r-x
  *
  * It lives in the store like all shared memory, so that every generation sees the same gate.
  *
@@ -30,9 +29,7 @@ export const GATE_FREE_END = GATE_START + PAGE;
 export const GATE_DATA = GATE_START + 2 * PAGE;
 export const GATE_LISTS = GATE_START + 3 * PAGE;
 export const GATE_LIST_ENTRIES = (16 * PAGE) / 64;
-export const GATE_SLOTS = GATE_START + 19 * PAGE;
-export const GATE_SLOT_SIZE = 64;
-export const GATE_END = GATE_START + 20 * PAGE;
+export const GATE_END = GATE_START + 19 * PAGE;
 
 /** 0 while there is a single generation. */
 export const GATE_MODE = GATE_DATA;
