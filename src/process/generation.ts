@@ -139,7 +139,7 @@ function byDisturbance(process: Process): Thread[] {
     return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
   };
   return [...process.threads.values()]
-    .filter((thread) => !thread.stub && !thread.atLock)
+    .filter((thread) => !thread.stub && !thread.atLock && !thread.ownTables)
     .map((thread) => ({ thread, rank: rank(thread) }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ thread }) => thread);

@@ -28,7 +28,11 @@ export function addThread(process: Process, task: Task): Thread {
 /** Takes in the child of a clone that shares its creator's memory: a thread, or a vfork child. */
 export function adopt(kernel: Kernel, creator: Thread, child: Task): Thread {
   const { process } = creator;
-  if (threadGroup(child.tid) === process.pid) return addThread(process, child);
+  if (threadGroup(child.tid) === process.pid) {
+    const thread = addThread(process, child);
+    thread.ownTables = creator.ownTables;
+    return thread;
+  }
   return addProcess(kernel, child, process.space, process);
 }
 

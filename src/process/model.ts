@@ -138,6 +138,8 @@ export class Thread {
    */
   readonly caller = new Registers();
   inHomeCall = false;
+  /** It has left the process's file table or working directory (unshare): a stub would use the wrong ones. */
+  ownTables = false;
   /** It stands, stopped, before a call for which the space's lock is needed. */
   atLock = false;
   callerXstate: Uint8Array | undefined;

@@ -34,6 +34,9 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judg
         pauseMicroseconds: thread.lastPauseMicroseconds,
         asleep: thread.caughtAt !== undefined,
       };
+    if (thread.ownTables && to.agent) {
+      return { kind: 'pending', reason: 'has a file table or working directory of its own (unshare)' };
+    }
     if (thread.caughtAt) {
       if (to.agent) thread.generation = to;
       else {

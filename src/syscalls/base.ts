@@ -24,6 +24,9 @@ import { exemptGate } from './program-filter.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const CLONE_VM = 0x100;
+const CLONE_FS = 0x200;
+const CLONE_FILES = 0x400;
+const CLOSE_RANGE_UNSHARE = 2;
 const CLONE_UNTRACED = 0x0080_0000;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_SET_MODE_FILTER = 1;
@@ -100,7 +103,12 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       if (clone3Flags(thread) & CLONE_VM) letGo(thread);
       else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
+    case SYS.unshare:
+      if (regs.get('rdi') & (CLONE_FILES | CLONE_FS)) thread.ownTables = true;
+      letGo(thread);
+      return;
     case SYS.close_range:
+      if (regs.int('rdx') & CLOSE_RANGE_UNSHARE) thread.ownTables = true;
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
       return;
     case SYS.prctl:

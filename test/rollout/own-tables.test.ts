@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { compileC } from '../harness/compile.js';
+import { scoped } from '../harness/scope.js';
+import { source } from './builds.js';
+
+scoped('a thread with a working directory of its own stays in the base', { seconds: 60 }, async (scope) => {
+  const started = await scope.atlas([await compileC(source('own_tables.c'))], { name: 'apart' });
+  while (!(await started.stdout()).includes('apart')) await sleep(20);
+  const client = await scope.client('apart');
+  const { generation } = await client.request('generation.create', { process: 'apart' });
+  const { moved, pending } = await client.request('migrate', {
+    process: 'apart',
+    to: generation,
+    timeoutMilliseconds: 500,
+  });
+  assert.equal(moved.length, 1);
+  assert.equal(pending.length, 1);
+  assert.match(pending[0]!.reason, /of its own/);
+  const { threads } = await client.request('threads', { process: 'apart' });
+  assert.deepEqual(threads.map((thread) => thread.generation).toSorted(), [0, generation]);
+  started.kill('SIGTERM');
+  await started.outcome();
+});
