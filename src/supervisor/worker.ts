@@ -57,8 +57,13 @@ class Tracer {
       (where, error) => this.#defect(where, error),
     );
     const filterOptions = { gateStart: GATE_START, gateEnd: GATE_FREE_END, marker: MARKER, storeFd };
+    // Assembled here, because it takes longer than all the rest of making a generation.
+    const stubFilters = {
+      plain: stubFilter(filterOptions),
+      signalfd: stubFilter({ ...filterOptions, signalfdInUse: true }),
+    };
     this.commands = new Commands(this.kernel, options.name, (signalfdInUse) =>
-      stubFilter({ ...filterOptions, signalfdInUse }),
+      signalfdInUse ? stubFilters.signalfd : stubFilters.plain,
     );
     this.dispatcher = new Dispatcher(
       this.kernel,
