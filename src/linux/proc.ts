@@ -134,12 +134,6 @@ export function statField(pid: number, field: number): number {
 
 export const STAT_ARG_START = 48;
 
-/** The task's state letter (R, S, D, T, t, Z, X), or `X` when it is gone. */
-export function taskState(tid: number): string {
-  const text = readOrUndefined(`/proc/${tid}/stat`);
-  return text === undefined ? 'X' : text.slice(text.lastIndexOf(')') + 2, text.lastIndexOf(')') + 3);
-}
-
 export const taskName = (pid: number, tid: number): string =>
   (readOrUndefined(`/proc/${pid}/task/${tid}/comm`) ?? '').trimEnd();
 
@@ -158,14 +152,6 @@ export function executable(pid: number): string | undefined {
 
 export const commandLine = (pid: number): string =>
   (readOrUndefined(`/proc/${pid}/cmdline`) ?? '').replaceAll('\0', ' ').trimEnd();
-
-export const taskIds = (pid: number): number[] => {
-  try {
-    return readdirSync(`/proc/${pid}/task`).map(Number);
-  } catch {
-    return [];
-  }
-};
 
 /** The task's id in its own pid namespace, which is what its own calls say. */
 export function ownTid(tid: number): number {

@@ -9,9 +9,7 @@ const PTRACE_CONT = 7;
 const PTRACE_SINGLESTEP = 9;
 const PTRACE_GETREGS = 12;
 const PTRACE_SETREGS = 13;
-const PTRACE_DETACH = 17;
 const PTRACE_SYSCALL = 24;
-const PTRACE_SETOPTIONS = 0x4200;
 const PTRACE_GETEVENTMSG = 0x4201;
 const PTRACE_GETSIGINFO = 0x4202;
 const PTRACE_SETSIGINFO = 0x4203;
@@ -66,8 +64,6 @@ function check(result: number, request: string, tid: number): boolean {
 export function seize(tid: number): void {
   if (c.ptraceNumber(PTRACE_SEIZE, tid, 0, OPTIONS) < 0) fail('SEIZE', tid);
 }
-export const setOptions = (tid: number): boolean =>
-  check(c.ptraceNumber(PTRACE_SETOPTIONS, tid, 0, OPTIONS), 'SETOPTIONS', tid);
 export const interrupt = (tid: number): boolean =>
   check(c.ptraceNumber(PTRACE_INTERRUPT, tid, 0, 0), 'INTERRUPT', tid);
 /** Leaves a group-stopped task stopped while events can still be reported. */
@@ -80,8 +76,6 @@ export const contToSyscall = (tid: number, signal: number): boolean =>
   check(c.ptraceNumber(PTRACE_SYSCALL, tid, 0, signal), 'SYSCALL', tid);
 export const singleStep = (tid: number, signal: number): boolean =>
   check(c.ptraceNumber(PTRACE_SINGLESTEP, tid, 0, signal), 'SINGLESTEP', tid);
-export const detach = (tid: number): boolean =>
-  check(c.ptraceNumber(PTRACE_DETACH, tid, 0, 0), 'DETACH', tid);
 export const getRegs = (tid: number, regs: Uint8Array): boolean =>
   check(c.ptraceBuffer(PTRACE_GETREGS, tid, 0, regs), 'GETREGS', tid);
 export const setRegs = (tid: number, regs: Uint8Array): boolean =>
