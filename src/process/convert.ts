@@ -10,10 +10,12 @@ import { type MapsLine, readMaps, STAT_ARG_START, statField } from '../linux/pro
 import { getLimit, RLIMIT_NOFILE } from '../linux/rlimit.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSyscallStop, stopSignal } from '../linux/wait.js';
-import { PAGE, pageDown, Store } from '../memory/store.js';
+import { PAGE, pageDown, pageUp, Store } from '../memory/store.js';
 import { GATE_DATA, GATE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { Registers } from '../x64/registers.js';
+import { markForeign } from './foreign.js';
 import { type BatchEntry, batch, call } from './inject.js';
+import { setPatience } from './kept-pages.js';
 import type { Kernel } from './kernel.js';
 import { MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE, protectionBits } from './mapping.js';
 import { Space } from './model.js';
@@ -54,8 +56,10 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
   const store = yield* createStore(kernel, task, memory, syscallAt, entry.get('rsp'));
   const space = new Space(kernel.scheduler, store, task.tid);
 
-  space.breakStart = yield* call(kernel, task, SYS.brk, 0);
-  space.breakEnd = space.breakStart;
+  const breakStart = yield* call(kernel, task, SYS.brk, 0);
+  space.heap.set(breakStart, breakStart, pageUp(breakStart));
+  setPatience(space);
+  for (const { start, end, name } of maps) if (name !== '[vsyscall]') markForeign(space, start, end - start);
   const entries: BatchEntry[] = [];
   for (const area of maps) {
     if (!area.permissions.startsWith('w', 1) || !area.permissions.endsWith('p') || area.name === '[stack]')

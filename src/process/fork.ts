@@ -15,12 +15,13 @@ import {
   PTRACE_EVENT_VFORK,
   stopEvent,
 } from '../linux/wait.js';
-import { PAGE, Store } from '../memory/store.js';
-import { GATE_DATA, GATE_END, GATE_START } from '../x64/gate.js';
+import { PAGE, pageUp, Store } from '../memory/store.js';
+import { GATE_DATA, GATE_END, GATE_FOREIGN, GATE_START } from '../x64/gate.js';
 import { gateMappings, limitFiles, moveDescriptor, storeMapping } from './convert.js';
 import { batch, InjectionScope } from './inject.js';
+import { setPatience } from './kept-pages.js';
 import type { Kernel } from './kernel.js';
-import { isStoreArea, protectionBits } from './mapping.js';
+import { isStoreArea, PROT_READ, PROT_WRITE, protectionBits } from './mapping.js';
 import { type Generation, type Process, Space } from './model.js';
 import { pause, type Steps } from './steps.js';
 import type { Registers } from '../x64/registers.js';
@@ -115,6 +116,7 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   }
   store.write(GATE_START, kernel.gate.code);
   store.write(GATE_DATA, new Uint8Array(PAGE));
+  for (const _ of source.copyTo(store, GATE_FOREIGN, GATE_END)) continue;
 
   for (const [nr, ...args] of gateMappings(kernel, created)) {
     const at = yield* scope.call(nr, ...args);
@@ -132,8 +134,14 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   restoreText(parent, child, home);
 
   const space = new Space(kernel.scheduler, store, child.tid);
-  space.breakStart = parent.space.breakStart;
-  space.breakEnd = parent.space.breakEnd;
+  const { heap } = parent.space;
+  space.heap.set(heap.start, heap.end, heap.top);
+  setPatience(space);
+  if (heap.isMoving) {
+    // In the child the call was never made.
+    const [start, end] = [pageUp(heap.start), pageUp(heap.end)];
+    yield* scope.call(SYS.mprotect, start, end - start, PROT_READ | PROT_WRITE);
+  }
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
   space.usesDontFork = parent.space.usesDontFork;
   space.alternateStacks.push(...parent.space.alternateStacks);

@@ -11,15 +11,16 @@ import { SIGKILL } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
-import { GATE_INFLIGHT, GATE_LISTS, GATE_MODE } from '../x64/gate.js';
+import { GATE_LISTS } from '../x64/gate.js';
 import { setAllBlocked } from './convert.js';
 import { birthOf } from './fork.js';
+import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
 import { ask, wasAsleep } from './hold.js';
 import { atMarker, call, InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
-import { Condition, pause, type Steps, TaskGone } from './steps.js';
+import { Condition, type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
 
 const CLONE_VM = 0x100;
@@ -41,17 +42,6 @@ const MADV_DOFORK = 11;
 /** Builds the additional filter of stub tasks. */
 export type StubFilter = (signalfdInUse: boolean) => Uint8Array;
 
-const wordAt = (space: Space, address: number): number => {
-  const bytes = new Uint8Array(4);
-  space.store.read(address, bytes);
-  return new DataView(bytes.buffer).getUint32(0, true);
-};
-
-/** Sends memory calls through the supervisor (1), or lets the gate do them (0). */
-function setMode(space: Space, mode: 0 | 1): void {
-  space.store.write(GATE_MODE, Uint8Array.of(mode, 0, 0, 0));
-}
-
 export function* createGeneration(kernel: Kernel, process: Process, filter: StubFilter): Steps<Generation> {
   const { space } = process;
   using _turn = yield* space.generationLock.acquire();
@@ -70,7 +60,7 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
     return generation;
   } catch (error) {
-    if (space.generations.size === 1 && space.baseAgent === undefined) setMode(space, 0);
+    if (space.generations.size === 1 && space.baseAgent === undefined) openGate(space, 'wantsPlural');
     throw error;
   }
 }
@@ -81,10 +71,10 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
  */
 export function* ensureBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
   const { space } = process;
-  setMode(space, 1);
+  closeGate(space, 'wantsPlural');
   const agent = space.baseAgent ?? (yield* makeBaseAgent(kernel, process));
   space.baseAgent = agent;
-  while (wordAt(space, GATE_INFLIGHT) !== 0) yield* pause(kernel.scheduler);
+  yield* untilGateIsEmpty(kernel, space);
   return agent;
 }
 
@@ -334,7 +324,7 @@ export function* untilGone(task: Task): Steps<void> {
 function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   const agent = space.baseAgent;
   space.baseAgent = undefined;
-  setMode(space, 0);
+  openGate(space, 'wantsPlural');
   if (!agent) return;
   yield* agent.bringToStop();
   agent.fetch();

@@ -10,6 +10,7 @@
 import type { Hold } from './hold.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
+import { Heap } from './heap.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
 
@@ -64,8 +65,14 @@ export class Space {
   usesDontFork = false;
   /** What threads have named as alternate signal stacks, ever. */
   readonly alternateStacks: { start: number; end: number }[] = [];
-  breakStart = 0;
-  breakEnd = 0;
+  /** Why memory calls go by way of the supervisor (gate-mode.ts): there is, or will be, a second generation. */
+  wantsPlural = false;
+  /** The heap grows beyond what is mapped for it. */
+  heapGrows = false;
+  readonly heap: Heap;
+  /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
+  sweeping = false;
+  patience = 64;
   /** Code that rewritten call sites jump to. */
   readonly islands: Island[] = [];
   /** Breakpoint bytes in the base's text, by address. */
@@ -80,6 +87,7 @@ export class Space {
     public hostPid: number,
   ) {
     this.lock = new Lock(scheduler);
+    this.heap = new Heap(store);
     this.generationLock = new Lock(scheduler);
     this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));
   }

@@ -17,6 +17,7 @@ import { assembleSlot, siteJump, SLOT_SIZE } from '../x64/islands.js';
 import type { BatchEntry } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, MAP_PRIVATE, PROT_EXEC, PROT_READ } from './mapping.js';
+import type { Heap } from './heap.js';
 import type { Island, Space } from './model.js';
 import type { Steps } from './steps.js';
 
@@ -130,7 +131,7 @@ const isNear = (text: Text, start: number): boolean =>
 
 /** Free places in reach, the nearest below the text first, then those above it. */
 export function placesFor(
-  space: Pick<Space, 'breakStart' | 'breakEnd'>,
+  space: { heap: Pick<Heap, 'start' | 'end'> },
   text: Text,
   maps: readonly MapsLine[],
 ): number[] {
@@ -145,7 +146,7 @@ export function placesFor(
     from = Math.max(from, area.end);
   }
   const inHeap = (start: number): boolean =>
-    start + ISLAND_SIZE > space.breakStart && start < space.breakEnd + HEAP_ROOM;
+    start + ISLAND_SIZE > space.heap.start && start < space.heap.end + HEAP_ROOM;
   return [...below, ...above].filter((start) => isNear(text, start) && !inHeap(start));
 }
 

@@ -9,7 +9,7 @@ import { c } from '../linux/ffi.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
-import { isSynchronous, SIGCONT, SIGTRAP } from '../linux/signals.js';
+import { isSynchronous, SIGBUS, SIGCONT, SIGSEGV, SIGTRAP } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isGroupStop,
@@ -58,6 +58,13 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
     hasSignal(masks.ignored, signal) || (IGNORED_BY_DEFAULT.has(signal) && !hasSignal(masks.caught, signal))
   );
 };
+
+/** Whether the fault was raised by the kernel and not sent by a program (sigaction(2), si_code). */
+function isKernelsOwn(task: Task): boolean {
+  const info = new DataView(new ArrayBuffer(ptrace.SIGINFO_SIZE));
+  ptrace.getSiginfo(task.tid, new Uint8Array(info.buffer));
+  return info.getInt32(8, true) > 0;
+}
 
 /** A fault may be the program's own, or ours: the log says where it was. */
 function reportFault(kernel: Kernel, thread: Thread, task: Task, signal: number): void {
@@ -109,10 +116,16 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
       return;
     }
   }
+  if (rip === kernel.gate.zeroing && (signal === SIGSEGV || signal === SIGBUS) && isKernelsOwn(home)) {
+    home.regs.set('rip', kernel.gate.recycling.failed);
+    home.commit();
+    letGo(thread);
+    return;
+  }
   if (isSynchronous(signal)) reportFault(kernel, thread, thread.home, signal);
   restoreInfo(thread, signal);
   if (rip >= GATE_START && rip < GATE_FREE_END) {
-    occupy(kernel, thread, 'signal in the gate', leaveGate(thread, signal));
+    occupy(kernel, thread, 'signal in the gate', leaveGate(kernel, thread, signal));
     return;
   }
   // Ignored signals reach a traced task, and would end a wait that they do not end natively.
@@ -173,13 +186,22 @@ function* enterHandler(thread: Thread, signal: number): Steps<void> {
  * A memory routine is short and must not be left by a handler's longjmp: it is stepped to its end first.
  * The signal is delivered from the last step's stop, with its own siginfo.
  */
-function* leaveGate(thread: Thread, signal: number): Steps<Deliver> {
+function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliver> {
   const { home } = thread;
+  const { start, end, failed } = kernel.gate.recycling;
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(home.tid, info);
   const mask = new Uint8Array(ptrace.SIGSET_SIZE);
   ptrace.getSigmask(home.tid, mask);
-  ptrace.setSigmask(home.tid, new Uint8Array(ptrace.SIGSET_SIZE).fill(0xff));
+  // Not SIGTRAP: a blocked one that a step raises loses its handler (kernel/signal.c, force_sig).
+  const stepping = new Uint8Array(ptrace.SIGSET_SIZE).fill(0xff);
+  stepping[0] = 0xff & ~(1 << (SIGTRAP - 1));
+  ptrace.setSigmask(home.tid, stepping);
+  const { regs } = home;
+  if (regs.get('rip') >= start && regs.get('rip') < end) {
+    regs.set('rip', failed);
+    home.commit();
+  }
   for (let steps = 0; ; steps++) {
     if (steps > MOST_STEPS) throw new Error(`task ${home.tid} does not leave the gate`);
     home.step();

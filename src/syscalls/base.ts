@@ -16,9 +16,9 @@ import type { Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
-import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
+import { GATE_DATA, GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { MEMORY_HANDLERS, type MemoryHandler } from './memory.js';
+import { MEMORY_HANDLERS, type MemoryHandler, noteLocked } from './memory.js';
 import { Performer } from './performer.js';
 import { exemptGate } from './program-filter.js';
 
@@ -31,7 +31,6 @@ const CLONE_UNTRACED = 0x0080_0000;
 const PR_SET_SECCOMP = 22;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_MODE_FILTER = 2;
-const MADV_DONTNEED = 4;
 /** What the gate's own mmap handles (x64/gate.ts). */
 const SIMPLE_MMAP = MAP_PRIVATE | MAP_ANONYMOUS;
 const HARMLESS_MMAP = MAP_POPULATE | MAP_NORESERVE | MAP_STACK;
@@ -55,16 +54,20 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
-    case SYS.munmap:
-      if (!space.plural) {
-        const [start, length] = [regs.get('rdi'), regs.get('rsi')];
-        if (start % PAGE === 0) space.store.punch(start, pageUp(length));
-        letGo(thread);
+    case SYS.brk:
+      if (!space.plural && !fromTrapPage(regs.get('rip'))) {
+        redirect(kernel, thread, nr);
         return;
       }
       break;
-    case SYS.madvise:
-      if (!space.plural && regs.int('rdx') === MADV_DONTNEED) {
+    case SYS.mlock:
+    case SYS.mlock2:
+    case SYS.mlockall:
+      noteLocked(space);
+      letGo(thread);
+      return;
+    case SYS.munmap:
+      if (!space.plural) {
         const [start, length] = [regs.get('rdi'), regs.get('rsi')];
         if (start % PAGE === 0) space.store.punch(start, pageUp(length));
         letGo(thread);
@@ -142,6 +145,9 @@ export function noteAlternateStack(thread: Thread): void {
     alternateStacks.push({ start, end });
   }
 }
+
+/** The gate's own way to the supervisor, for what its routine does not do. */
+const fromTrapPage = (rip: number): boolean => rip > GATE_FREE_END && rip <= GATE_DATA;
 
 /** The in-process routine does it: the same code as a rewritten call site runs. */
 function redirect(kernel: Kernel, thread: Thread, nr: number): void {

@@ -14,6 +14,7 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
   MAP_HUGETLB,
+  MAP_LOCKED,
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
@@ -24,9 +25,13 @@ import {
   PROT_WRITE,
   protectionBits,
 } from '../process/mapping.js';
+import { markForeign } from '../process/foreign.js';
+import { closeGate, openGate, untilGateIsEmpty } from '../process/gate-mode.js';
+import { sweepKeptPages, wantsSweep } from '../process/kept-pages.js';
 import type { Space } from '../process/model.js';
 import { rewriteCallSites } from '../process/rewrite.js';
 import type { Steps } from '../process/steps.js';
+import { GATE_LOCKS_MEMORY } from '../x64/gate.js';
 import { type Registers } from '../x64/registers.js';
 import type { Performer } from './performer.js';
 
@@ -91,12 +96,14 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
   }
   if (length === 0) return -EINVAL;
   if (length > TASK_SIZE) return -ENOMEM;
+  if ((flags & MAP_LOCKED) !== 0) noteLocked(space);
   const belongsInStore = isPrivate && (anonymous || (protection & PROT_WRITE) !== 0);
   if (!belongsInStore && anonymous && space.plural) return yield* mmapSharedAnonymous(perform, space, regs);
   if (!belongsInStore) {
     if (fixed) forget(space, hint, length);
     const result = yield* perform.home(SYS.mmap, hint, regs.get('rsi'), protection, flags, fd, offset);
     if (!isError(result)) {
+      markForeign(space, result, length);
       yield* perform.mapElsewhere(result, regs.get('rsi'), protection, flags, fd, offset);
       if (isPrivate && (protection & PROT_EXEC) !== 0) {
         const text = { start: result, length, offset, file: `/proc/${perform.thread.tid}/fd/${fd}` };
@@ -112,12 +119,29 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     }
     return result;
   }
-  if (!anonymous) {
-    // The kernel's own checks of descriptor, offset and permissions, before anything is replaced.
-    const probe = yield* perform.home(SYS.mmap, 0, regs.get('rsi'), protection, MAP_PRIVATE, fd, offset);
-    if (isError(probe)) return probe;
-    yield* perform.home(SYS.munmap, probe, length);
-  }
+  if (anonymous) return yield* mapPrivate(perform, space, regs);
+  // The kernel's own checks of descriptor, offset and permissions, before anything is replaced.
+  const readable = protection | PROT_READ;
+  const probe = yield* perform.home(SYS.mmap, 0, regs.get('rsi'), readable, MAP_PRIVATE, fd, offset);
+  if (isError(probe)) return probe;
+  const result = yield* mapPrivate(perform, space, regs, probe);
+  yield* perform.home(SYS.munmap, probe, length);
+  return result;
+}
+
+/**
+ * Private memory that is writable, or has no file: it goes into the store.
+ * @param original the same range of the file, mapped somewhere else, if there is a file
+ */
+function* mapPrivate(perform: Performer, space: Space, regs: Registers, original?: number): Steps<number> {
+  const hint = regs.get('rdi');
+  const length = pageUp(regs.get('rsi'));
+  const protection = regs.int('rdx');
+  const flags = regs.int('r10');
+  const fd = regs.int('r8');
+  const offset = regs.get('r9');
+  const fixed = (flags & MAP_FIXED) !== 0 && (flags & MAP_FIXED_NOREPLACE) === 0;
+  const anonymous = original === undefined;
   let start = hint;
   if (fixed) {
     if (!isUserRange(hint, length)) return hint % PAGE === 0 ? -ENOMEM : -EINVAL;
@@ -143,8 +167,10 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
     const filled = yield* fill(perform, start, regs.get('rsi'), fd, offset);
     if (isError(filled)) return filled;
     const tail = pageUp(filled);
+    if (filled < tail) copyLastPage(perform, space, original + tail - PAGE, start + tail - PAGE);
     // Pages wholly behind the file's end fault with SIGBUS; they hold nothing, so they need not be shared.
-    if (tail < length)
+    if (tail < length) {
+      markForeign(space, start + tail, length - tail);
       yield* perform.everywhere(
         SYS.mmap,
         start + tail,
@@ -154,6 +180,7 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
         fd,
         offset + tail,
       );
+    }
     if (protection !== (PROT_READ | PROT_WRITE))
       yield* perform.everywhere(SYS.mprotect, start, length, protection);
   }
@@ -175,6 +202,7 @@ function* mmapSharedAnonymous(perform: Performer, space: Space, regs: Registers)
   if ((flags & MAP_FIXED) !== 0 && (flags & MAP_FIXED_NOREPLACE) === 0) forget(space, hint, pageUp(length));
   const result = yield* perform.home(SYS.mmap, hint, length, protection, flags & ~MAP_ANONYMOUS, fd, 0);
   if (!isError(result)) {
+    markForeign(space, result, length);
     const again = (flags & ~(MAP_ANONYMOUS | MAP_FIXED_NOREPLACE)) | MAP_FIXED;
     yield* perform.elsewhere(SYS.mmap, result, length, protection, again, fd, 0);
   }
@@ -192,6 +220,13 @@ function* fill(perform: Performer, start: number, length: number, fd: number, of
     done += got;
   }
   return done;
+}
+
+/** Behind the file's end its last page holds what was written there through a shared mapping (mmap(2), NOTES). */
+function copyLastPage(perform: Performer, space: Space, from: number, to: number): void {
+  using memory = perform.openBase();
+  const page = memory.read(from, PAGE);
+  if (page.length === PAGE) space.store.write(to, page);
 }
 
 function* munmap(perform: Performer, space: Space, regs: Registers): Steps<number> {
@@ -212,6 +247,17 @@ function* mprotect(perform: Performer, space: Space, regs: Registers): Steps<num
     }
   }
   return yield* perform.everywhere(nr, start, length, protection, regs.int('r10'));
+}
+
+/** The process has locked memory: what an advice frees may be part of it. */
+export function noteLocked(space: Space): void {
+  space.store.write(GATE_LOCKS_MEMORY, Uint8Array.of(1));
+}
+
+function locksMemory(space: Space): boolean {
+  const word = new Uint8Array(1);
+  space.store.read(GATE_LOCKS_MEMORY, word);
+  return word[0] !== 0;
 }
 
 const overlapping = (space: Space, start: number, length: number): MapsLine[] =>
@@ -237,7 +283,13 @@ const MADV_WIPEONFORK = 18;
 const MADV_KEEPONFORK = 19;
 const MADV_DONTNEED_LOCKED = 24;
 
+/** The gate's table of kept pages is in order again before long; the caller does not wait for that. */
+function sweepIfWanted({ kernel }: Performer, space: Space): void {
+  if (wantsSweep(space)) kernel.scheduler.start(`sweep of ${space.hostPid}`, sweepKeptPages(kernel, space));
+}
+
 function* madvise(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  sweepIfWanted(perform, space);
   const start = regs.get('rdi');
   const length = pageUp(regs.get('rsi'));
   const advice = regs.int('rdx');
@@ -245,11 +297,14 @@ function* madvise(perform: Performer, space: Space, regs: Registers): Steps<numb
   if (length === 0) return 0;
   switch (advice) {
     case MADV_DONTNEED:
-    case MADV_DONTNEED_LOCKED:
-      forget(space, start, length);
-      return yield* perform.everywhere(SYS.madvise, start, length, advice);
+    case MADV_DONTNEED_LOCKED: {
+      // Refused for locked memory, whose data must stay; over a hole the rest is dropped.
+      const result = yield* perform.everywhere(SYS.madvise, start, length, advice);
+      if (result === 0 || result === -ENOMEM) forget(space, start, length);
+      return result;
+    }
     case MADV_FREE:
-      forget(space, start, length);
+      if (!locksMemory(space)) forget(space, start, length);
       return 0;
     case MADV_REMOVE: {
       // Natively an error on private memory, which the store's mappings stand for.
@@ -272,39 +327,53 @@ function* madvise(perform: Performer, space: Space, regs: Registers): Steps<numb
   }
 }
 
+/** How much more than asked for is mapped when the heap grows: the gate's brk can grow that far by itself. */
+const HEAP_SLACK = 1 << 20;
+
 function* brk(perform: Performer, space: Space, regs: Registers): Steps<number> {
-  const wanted = regs.get('rdi');
-  const mapped = pageUp(space.breakEnd);
-  if (wanted < space.breakStart || wanted >= TASK_SIZE) return space.breakEnd;
-  const needed = pageUp(wanted);
-  if (needed > mapped) {
-    const { storeFd } = perform.kernel;
-    const flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
-    const result = yield* perform.home(
-      SYS.mmap,
-      mapped,
-      needed - mapped,
-      PROT_READ | PROT_WRITE,
-      flags,
-      storeFd,
-      mapped,
-    );
-    if (isError(result)) return space.breakEnd;
-    yield* perform.elsewhere(
-      SYS.mmap,
-      mapped,
-      needed - mapped,
-      PROT_READ | PROT_WRITE,
-      MAP_SHARED | MAP_FIXED,
-      storeFd,
-      mapped,
-    );
-  } else if (needed < mapped) {
-    forget(space, needed, mapped - needed);
-    yield* perform.everywhere(SYS.munmap, needed, mapped - needed);
+  sweepIfWanted(perform, space);
+  if (space.plural) return yield* moveBreak(perform, space, regs.get('rdi'));
+  closeGate(space, 'heapGrows');
+  try {
+    yield* untilGateIsEmpty(perform.kernel, space);
+    return yield* moveBreak(perform, space, regs.get('rdi'));
+  } finally {
+    openGate(space, 'heapGrows');
   }
-  space.breakEnd = wanted;
+}
+
+/** What the gate does (x64/gate-break.ts), everywhere, and growing beyond what is mapped. */
+function* moveBreak(perform: Performer, { heap, store }: Space, wanted: number): Steps<number> {
+  const { end, top } = heap;
+  if (wanted < heap.start || wanted >= TASK_SIZE) return end;
+  const mapped = pageUp(end);
+  const needed = pageUp(wanted);
+  if (needed > top) {
+    heap.top = needed + HEAP_SLACK;
+    if (isError(yield* mapHeap(perform, top, heap.top - top))) {
+      heap.top = top;
+      if (isError(yield* mapHeap(perform, top, needed - top))) return end;
+      heap.top = needed;
+    }
+  }
+  if (needed > mapped) {
+    const result = yield* perform.everywhere(SYS.mprotect, mapped, needed - mapped, PROT_READ | PROT_WRITE);
+    if (isError(result)) return end;
+  } else if (needed < mapped) {
+    store.punch(needed, mapped - needed);
+    yield* perform.everywhere(SYS.mprotect, needed, mapped - needed, PROT_NONE);
+  }
+  heap.end = wanted;
   return wanted;
+}
+
+function* mapHeap(perform: Performer, start: number, length: number): Steps<number> {
+  const { storeFd } = perform.kernel;
+  const fresh = MAP_SHARED | MAP_FIXED_NOREPLACE;
+  const result = yield* perform.home(SYS.mmap, start, length, PROT_NONE, fresh, storeFd, start);
+  if (isError(result)) return result;
+  yield* perform.elsewhere(SYS.mmap, start, length, PROT_NONE, MAP_SHARED | MAP_FIXED, storeFd, start);
+  return result;
 }
 
 const MREMAP_MAYMOVE = 1;
@@ -389,6 +458,7 @@ function* mremapForeign(perform: Performer, regs: Registers, old: number): Steps
   const [oldLength, newLength, flags] = [regs.get('rsi'), regs.get('rdx'), regs.int('r10')];
   const result = yield* perform.home(SYS.mremap, old, oldLength, newLength, flags, regs.get('r8'));
   if (isError(result)) return result;
+  markForeign(perform.thread.process.space, result, newLength);
   const again = result === old ? flags : flags | MREMAP_MAYMOVE | MREMAP_FIXED;
   yield* perform.elsewhere(SYS.mremap, old, oldLength, newLength, again, result);
   return result;
@@ -402,7 +472,10 @@ function* shmat(perform: Performer, space: Space, regs: Registers): Steps<number
     if (segment && isStoreArea(segment)) return -EINVAL;
   }
   const result = yield* perform.home(SYS.shmat, regs.int('rdi'), regs.get('rsi'), flags);
-  if (!isError(result)) yield* perform.elsewhere(SYS.shmat, regs.int('rdi'), result, flags | SHM_REMAP);
+  if (isError(result)) return result;
+  const segment = readMaps(space.hostPid).find((area) => area.start === result);
+  markForeign(space, result, segment ? segment.end - segment.start : PAGE);
+  yield* perform.elsewhere(SYS.shmat, regs.int('rdi'), result, flags | SHM_REMAP);
   return result;
 }
 

@@ -22,7 +22,7 @@ const NUMBER: Readonly<Record<Operand64, number>> = {
 }; // biome-ignore format: one row
 
 /** Condition codes of `jcc rel32` (0f 8x). */
-const CONDITION = { b: 0x82, ae: 0x83, e: 0x84, ne: 0x85 } as const;
+const CONDITION = { b: 0x82, ae: 0x83, e: 0x84, ne: 0x85, be: 0x86, a: 0x87, s: 0x88 } as const;
 
 export class Assembler {
   readonly #bytes: number[] = [];
@@ -164,6 +164,35 @@ export class Assembler {
   /** cmp dword [address], 0, RIP-relative. */
   compareMemoryZero(address: number): this {
     return this.emit(0x83, 0x3d).#displacement(address, 1).emit(0);
+  }
+
+  /** mov r64, [address], RIP-relative. */
+  loadFrom(to: Operand64, address: number): this {
+    const n = NUMBER[to];
+    return this.emit(0x48 | ((n >> 3) << 2), 0x8b, 0x05 | ((n & 7) << 3)).#displacement(address, 0);
+  }
+
+  storeTo(address: number, from: Operand64): this {
+    const n = NUMBER[from];
+    return this.emit(0x48 | ((n >> 3) << 2), 0x89, 0x05 | ((n & 7) << 3)).#displacement(address, 0);
+  }
+
+  /** lock cmpxchg dword [address], r32: compares with eax. */
+  compareExchange(address: number, from: 'rcx'): this {
+    return this.emit(0xf0, 0x0f, 0xb1, 0x05 | (NUMBER[from] << 3)).#displacement(address, 0);
+  }
+
+  /** mov dword [address], 0 */
+  clearMemory(address: number): this {
+    return this.emit(0xc7, 0x05).#displacement(address, 4).word32(0);
+  }
+
+  call(label: string): this {
+    return this.emit(0xe8).#relative(label);
+  }
+
+  return(): this {
+    return this.emit(0xc3);
   }
 
   jump(label: string): this {

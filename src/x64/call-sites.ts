@@ -14,6 +14,7 @@
  * restarted call (rip - 2) is made again.
  */
 import { SYS } from '../linux/syscall-numbers.js';
+import { GATE_CALLS } from './gate-layout.js';
 
 export const SITE_BYTES = 5;
 /** From a site to the end of its `syscall`: no sequence that is recognised is longer. */
@@ -33,7 +34,7 @@ export interface CallSite {
 }
 
 const MOV_EAX = 0xb8;
-const REWRITTEN: ReadonlySet<number> = new Set([SYS.mmap, SYS.mprotect, SYS.munmap, SYS.madvise, SYS.futex]);
+const REWRITTEN: ReadonlySet<number> = new Set([...GATE_CALLS, SYS.futex]);
 const SYSCALL_INSTRUCTION = '\x0f\x05';
 
 /** glibc's syscall(2) up to its `mov r9, [rsp+8]` (sysdeps/unix/sysv/linux/x86_64/syscall.S). */

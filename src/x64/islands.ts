@@ -11,15 +11,13 @@
 import { SYS } from '../linux/syscall-numbers.js';
 import { Assembler } from './assembler.js';
 import { type CallSite, SITE_BYTES } from './call-sites.js';
-import type { Gate } from './gate.js';
+import { type Gate, GATE_FRAME } from './gate.js';
 
 export const SLOT_SIZE = 64;
 
 const SYSCALL_SIZE = 2;
 const FUTEX_PRIVATE_FLAG = 0x80;
 const MAP_FIXED = 0x10;
-/** What the gate's routines use of the caller's stack (gate.ts). */
-const GATE_FRAME = 256;
 
 /**
  * @param slot address of the slot
@@ -51,6 +49,7 @@ export function assembleSlot(slot: number, site: CallSite, address: number, gate
  * stack of a thread that ends, allocators drop what is below the stack pointer) is made where it was.
  */
 function unlessOnStack(a: Assembler, nr: number): void {
+  if (nr === SYS.brk) return;
   if (nr === SYS.mmap) a.testImmediate('r10', MAP_FIXED).jumpIf('e', 'gate');
   else {
     a.compare('rdi', 'rsp').jumpIf('ae', 'gate');

@@ -56,6 +56,7 @@ export const PROGRAMS = {
     'remap',
     'protect',
     'advise',
+    'freed_again',
     'file_private',
     'file_shared',
     'shared_memory',

@@ -39,5 +39,11 @@ int main(void) {
   CHECK(header != MAP_FAILED);
   header[0] = 'X';
   say("private and writable from a read-only file: %c%c", header[0], header[1]);
+  FILE *file = tmpfile();
+  CHECK(ftruncate(fileno(file), 100) == 0);
+  char *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+  memset(shared, 's', PAGE);
+  char *copy = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fileno(file), 0);
+  say("behind the end of the file: %c %c", copy[99], copy[100]);
   return 0;
 }

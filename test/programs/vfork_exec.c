@@ -16,8 +16,9 @@ int main(void) {
     execl("/bin/sh", "sh", "-c", "echo from the shell; exit 6", (char *)NULL);
     _exit(127);
   }
-  say("after exec of the child: %d", shared);
-  say_ending("shell", pid);
+  int seen = shared;
+  say_ending("shell", pid); /* first: both print, and the exec sets both free */
+  say("after exec of the child: %d", seen);
   pid = vfork();
   if (pid == 0) {
     execl("/nonexistent", "x", (char *)NULL);

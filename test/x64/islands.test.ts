@@ -60,7 +60,7 @@ describe('islands', () => {
     assert.deepEqual(lines.slice(0, 7), [
       'cmp rdi,rsp',
       'jae 00007F0000100064h',
-      'lea rcx,[rdi+rsi+100h]',
+      'lea rcx,[rdi+rsi+200h]',
       'cmp rsp,rcx',
       'jae 00007F0000100064h',
       'mov eax,0Bh',
@@ -71,7 +71,7 @@ describe('islands', () => {
   });
 
   it('every memory call leads to its routine of the gate', () => {
-    for (const nr of [9, 10, 11, 28]) {
+    for (const nr of [9, 10, 11, 12, 28]) {
       const hex = `b8${nr.toString(16).padStart(2, '0')}0000000f05`;
       const [site] = findCallSites(Buffer.from(hex, 'hex'));
       const code = assembleSlot(SLOT, site!, ADDRESS, gate);

@@ -21,7 +21,7 @@ const MAPS = parseMaps(`\
 7f00001db000-7f00001dc000 r--p 00000000 08:01 3 /next
 7f00001e0000-7f00001e1000 r--p 00000000 08:01 4 /last
 `);
-const HEAP = { breakStart: 0x5555_5555_8000, breakEnd: 0x5555_5557_0000 };
+const HEAP = { heap: { start: 0x5555_5555_8000, end: 0x5555_5557_0000 } };
 
 describe('places for islands', () => {
   it('below the library first, then above it, never in a gap that is too small', () => {

@@ -67,10 +67,10 @@ export const MEMORY = {
     base: refuseWhen(EINVAL, oneOf(3, LASTING_ADVICE)),
     partial: 'advice that discards memory is EINVAL, as before Linux 6.13',
   }),
-  mlock: everywhere(LOCKING),
-  mlock2: everywhere(LOCKING),
+  mlock: everywhere(LOCKING, { base: TRAP }),
+  mlock2: everywhere(LOCKING, { base: TRAP }),
   munlock: everywhere(LOCKING),
-  mlockall: everywhere(LOCKING),
+  mlockall: everywhere(LOCKING, { base: TRAP }),
   munlockall: everywhere(LOCKING),
   mseal: everywhere('seals an area against changes, per address space'),
   pkey_alloc: everywhere('protection keys are handed out per address space', {

@@ -1,0 +1,32 @@
+/** Whether the gate performs memory calls in the process, or sends them to the supervisor. */
+import { GATE_INFLIGHT, GATE_MODE } from '../x64/gate.js';
+import type { Kernel } from './kernel.js';
+import type { Space } from './model.js';
+import { pause, type Steps } from './steps.js';
+
+type Reason = 'wantsPlural' | 'heapGrows';
+
+/** From now on; who is inside still acts on what was before, until `untilGateIsEmpty`. */
+export function closeGate(space: Space, reason: Reason): void {
+  space[reason] = true;
+  writeMode(space);
+}
+
+/** The gate opens when no other reason is left. */
+export function openGate(space: Space, reason: Reason): void {
+  space[reason] = false;
+  writeMode(space);
+}
+
+export function* untilGateIsEmpty(kernel: Kernel, space: Space): Steps<void> {
+  const inflight = new Uint32Array(1);
+  for (;;) {
+    space.store.read(GATE_INFLIGHT, new Uint8Array(inflight.buffer));
+    if (inflight[0] === 0) return;
+    yield* pause(kernel.scheduler);
+  }
+}
+
+function writeMode(space: Space): void {
+  space.store.write(GATE_MODE, Uint8Array.of(space.wantsPlural || space.heapGrows ? 1 : 0, 0, 0, 0));
+}

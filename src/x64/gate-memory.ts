@@ -1,0 +1,148 @@
+/** The gate's routines for mmap, munmap, madvise and mprotect. */
+import { SYS } from '../linux/syscall-numbers.js';
+import type { Assembler } from './assembler.js';
+import { GATE_FRAME, GATE_INFLIGHT, GATE_LOCKS_MEMORY, GATE_MODE } from './gate-layout.js';
+
+const PAGE = 4096;
+/** What `recycle` answers (gate-recycle.ts). */
+export const TABLE_IS_FULL = 2;
+const MAP_SHARED = 0x01;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS_PRIVATE = 0x22;
+const MAP_NORESERVE = 0x4000;
+/** MAP_POPULATE, MAP_NORESERVE, MAP_STACK: kept as they are by the fast path. */
+const MAP_HARMLESS = 0x8000 | MAP_NORESERVE | 0x20000;
+const MADV_DONTNEED = 4;
+const MADV_FREE = 8;
+const ENOMEM = 12;
+export const LAST_ERROR = -4095;
+
+/** A routine's frame, from its rsp. */
+export const SAVED = {
+  rcx: 0,
+  rdx: 8,
+  r10: 16,
+  r8: 24,
+  r9: 32,
+  rdi: 40,
+  rsi: 48,
+  result: 56,
+  /** A chunk that is recycled, what is left from there on, and what mincore says of the chunk (gate-recycle.ts). */
+  address: 64,
+  length: 72,
+  left: 80,
+  vector: 88,
+  /** The whole range that brk frees. */
+  freed: 352,
+  freedLength: 360,
+} as const;
+const ARGUMENTS = ['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const;
+
+export function enter(a: Assembler, nr: number): void {
+  a.label(`enter ${nr}`).moveStack(-GATE_FRAME).store('rsp', SAVED.rcx, 'rcx');
+  a.lockIncrement(GATE_INFLIGHT).compareMemoryZero(GATE_MODE).jumpIf('ne', `mediate ${nr}`);
+}
+
+/** Closes a routine: `leave` returns rax to the call site, `mediate` goes by way of the supervisor. */
+export function leave(a: Assembler, nr: number): void {
+  a.label(`leave ${nr}`).lockDecrement(GATE_INFLIGHT);
+  a.load('rcx', 'rsp', SAVED.rcx).moveStack(GATE_FRAME).jumpRegister('rcx');
+  a.label(`mediate ${nr}`).lockDecrement(GATE_INFLIGHT).jump(`trap ${nr}`);
+}
+
+export function saveArguments(a: Assembler): void {
+  for (const register of ARGUMENTS) a.store('rsp', SAVED[register], register);
+}
+
+export function restoreArguments(a: Assembler): void {
+  for (const register of ARGUMENTS) a.load(register, 'rsp', SAVED[register]);
+}
+
+/** An anonymous private mapping: the kernel picks the address, then the store is mapped at that offset. */
+export function mmapRoutine(a: Assembler, storeFd: number): void {
+  const nr = SYS.mmap;
+  enter(a, nr);
+  a.move('rax', 'r10')
+    .arithmetic('and', 'rax', ~MAP_HARMLESS)
+    .arithmetic('cmp', 'rax', MAP_ANONYMOUS_PRIVATE);
+  a.jumpIf('ne', `mediate ${nr}`);
+  saveArguments(a);
+  a.moveImmediate('rdx', 0).moveImmediate('r10', MAP_ANONYMOUS_PRIVATE | MAP_NORESERVE);
+  a.moveImmediate('r8', -1).moveImmediate('r9', 0).moveImmediate('rax', nr).syscall();
+  a.arithmetic('cmp', 'rax', LAST_ERROR).jumpIf('ae', 'mmap restore');
+  a.move('rdi', 'rax').move('r9', 'rax').load('rdx', 'rsp', SAVED.rdx).load('r10', 'rsp', SAVED.r10);
+  a.arithmetic('xor', 'r10', MAP_ANONYMOUS_PRIVATE).arithmetic('or', 'r10', MAP_SHARED | MAP_FIXED);
+  a.moveImmediate('r8', storeFd).moveImmediate('rax', nr).syscall();
+  a.arithmetic('cmp', 'rax', LAST_ERROR).jumpIf('b', 'mmap restore');
+  a.store('rsp', SAVED.result, 'rax').moveImmediate('rax', SYS.munmap).syscall();
+  a.load('rax', 'rsp', SAVED.result);
+  a.label('mmap restore');
+  restoreArguments(a);
+  leave(a, nr);
+}
+
+/**
+ * rdi, and in r10 the length rounded up to pages; jumps to `otherwise` when the kernel would refuse the
+ * range: nothing may be freed for such a call.
+ */
+function checkRange(a: Assembler, otherwise: string): void {
+  a.testImmediate('rdi', PAGE - 1).jumpIf('ne', otherwise);
+  a.move('r10', 'rsi')
+    .arithmetic('add', 'r10', PAGE - 1)
+    .arithmetic('and', 'r10', -PAGE)
+    .jumpIf('e', otherwise);
+  a.move('rax', 'rdi').add('rax', 'r10').shiftRight('rax', 47).jumpIf('ne', otherwise);
+}
+
+/** The pages go before the mapping does: afterwards the addresses may be somebody else's. */
+export function munmapRoutine(a: Assembler): void {
+  const nr = SYS.munmap;
+  enter(a, nr);
+  saveArguments(a);
+  checkRange(a, 'munmap call');
+  a.call('punch');
+  a.label('munmap call');
+  restoreArguments(a);
+  a.moveImmediate('rax', nr).syscall();
+  leave(a, nr);
+}
+
+/**
+ * On shared memory MADV_DONTNEED keeps the data and MADV_FREE is EINVAL (mm/madvise.c): both free the
+ * store's pages, unless they can be recycled. MADV_DONTNEED is made first all the same: it applies to what
+ * is a private file mapping, and it is refused for locked memory, whose data must stay.
+ */
+export function madviseRoutine(a: Assembler): void {
+  const nr = SYS.madvise;
+  enter(a, nr);
+  a.arithmetic('cmp', 'rdx', MADV_DONTNEED).jumpIf('e', 'madvise free');
+  a.arithmetic('cmp', 'rdx', MADV_FREE).jumpIf('ne', `mediate ${nr}`);
+  a.label('madvise free').compareMemoryZero(GATE_LOCKS_MEMORY).jumpIf('ne', `mediate ${nr}`);
+  saveArguments(a);
+  checkRange(a, 'madvise call');
+  a.call('recycle').testImmediate('rax', -1).jumpIf('e', 'madvise done');
+  a.arithmetic('cmp', 'rax', TABLE_IS_FULL).jumpIf('e', 'madvise call');
+  restoreArguments(a);
+  a.arithmetic('cmp', 'rdx', MADV_FREE).jumpIf('e', 'madvise punch');
+  a.moveImmediate('rax', nr).syscall();
+  a.store('rsp', SAVED.result, 'rax').testImmediate('rax', -1).jumpIf('e', 'madvise punch after');
+  // Over a hole the rest of the range is dropped too.
+  a.arithmetic('cmp', 'rax', -ENOMEM).jumpIf('ne', 'madvise restore').jump('madvise punch after');
+  a.label('madvise punch').moveImmediate('rax', 0).store('rsp', SAVED.result, 'rax');
+  a.label('madvise punch after');
+  checkRange(a, 'madvise restore');
+  a.call('punch').label('madvise restore').load('rax', 'rsp', SAVED.result);
+  a.label('madvise done');
+  restoreArguments(a);
+  leave(a, nr);
+  a.label('madvise call');
+  restoreArguments(a);
+  a.jump(`mediate ${nr}`);
+}
+
+export function mprotectRoutine(a: Assembler): void {
+  const nr = SYS.mprotect;
+  enter(a, nr);
+  a.moveImmediate('rax', nr).syscall();
+  leave(a, nr);
+}
