@@ -2,10 +2,11 @@
  * The memory calls: what a program says about private memory, done to the store. Each handler runs with the
  * space's lock held and answers the program's result.
  */
+import { statSync } from 'node:fs';
 import { EEXIST, EFAULT, EINVAL, ENOMEM, isError } from '../linux/errno.js';
 import { type MapsLine, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { PAGE, pageUp, Store } from '../memory/store.js';
+import { PAGE, pageDown, pageUp, Store } from '../memory/store.js';
 import {
   isStoreArea,
   MAP_32BIT,
@@ -124,16 +125,22 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
   const readable = protection | PROT_READ;
   const probe = yield* perform.home(SYS.mmap, 0, regs.get('rsi'), readable, MAP_PRIVATE, fd, offset);
   if (isError(probe)) return probe;
-  const result = yield* mapPrivate(perform, space, regs, probe);
+  const lastPage = lastPageOf(perform, { start: probe, length, fd, offset });
+  // At once: it may be in the very place where the program wants its mapping.
   yield* perform.home(SYS.munmap, probe, length);
-  return result;
+  return yield* mapPrivate(perform, space, regs, lastPage);
 }
 
 /**
  * Private memory that is writable, or has no file: it goes into the store.
- * @param original the same range of the file, mapped somewhere else, if there is a file
+ * @param lastPage of the file, if there is one and its end is in the range
  */
-function* mapPrivate(perform: Performer, space: Space, regs: Registers, original?: number): Steps<number> {
+function* mapPrivate(
+  perform: Performer,
+  space: Space,
+  regs: Registers,
+  lastPage?: Uint8Array,
+): Steps<number> {
   const hint = regs.get('rdi');
   const length = pageUp(regs.get('rsi'));
   const protection = regs.int('rdx');
@@ -141,7 +148,7 @@ function* mapPrivate(perform: Performer, space: Space, regs: Registers, original
   const fd = regs.int('r8');
   const offset = regs.get('r9');
   const fixed = (flags & MAP_FIXED) !== 0 && (flags & MAP_FIXED_NOREPLACE) === 0;
-  const anonymous = original === undefined;
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0;
   let start = hint;
   if (fixed) {
     if (!isUserRange(hint, length)) return hint % PAGE === 0 ? -ENOMEM : -EINVAL;
@@ -167,7 +174,7 @@ function* mapPrivate(perform: Performer, space: Space, regs: Registers, original
     const filled = yield* fill(perform, start, regs.get('rsi'), fd, offset);
     if (isError(filled)) return filled;
     const tail = pageUp(filled);
-    if (filled < tail) copyLastPage(perform, space, original + tail - PAGE, start + tail - PAGE);
+    if (filled < tail && lastPage) space.store.write(start + tail - PAGE, lastPage);
     // Pages wholly behind the file's end fault with SIGBUS; they hold nothing, so they need not be shared.
     if (tail < length) {
       markForeign(space, start + tail, length - tail);
@@ -222,11 +229,19 @@ function* fill(perform: Performer, start: number, length: number, fd: number, of
   return done;
 }
 
-/** Behind the file's end its last page holds what was written there through a shared mapping (mmap(2), NOTES). */
-function copyLastPage(perform: Performer, space: Space, from: number, to: number): void {
+/**
+ * The page with the file's end, if it is in the mapping. Behind its end a file's last page holds what was
+ * written there through a shared mapping (mmap(2), NOTES), which no read gives.
+ */
+function lastPageOf(
+  perform: Performer,
+  { start, length, fd, offset }: { start: number; length: number; fd: number; offset: number },
+): Uint8Array | undefined {
+  const { size } = statSync(`/proc/${perform.thread.tid}/fd/${fd}`);
+  if (size % PAGE === 0 || size <= offset || size > offset + length) return undefined;
   using memory = perform.openBase();
-  const page = memory.read(from, PAGE);
-  if (page.length === PAGE) space.store.write(to, page);
+  const page = memory.read(start + pageDown(size - offset), PAGE);
+  return page.length === PAGE ? page : undefined;
 }
 
 function* munmap(perform: Performer, space: Space, regs: Registers): Steps<number> {
