@@ -16,7 +16,7 @@ import { setAllBlocked } from './convert.js';
 import { birthOf } from './fork.js';
 import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
 import { ask, wasAsleep } from './hold.js';
-import { atMarker, call, InjectionScope } from './inject.js';
+import { aimAtGate, batch, call, InjectionScope, untilMarker } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
@@ -51,9 +51,18 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
   try {
     yield* ensureBaseAgent(kernel, process);
     using _lock = yield* space.lock.acquire();
-    refusePrivateMemory(process);
-    const agent = yield* cloneBase(kernel, space, space.baseAgent!);
-    yield* prepareStubProcess(kernel, space, agent, filter(hasSignalfd(process.pid)));
+    let privateMemory: MapsLine | undefined;
+    let signalfdInUse = false;
+    // The kernel copies the areas on another core while we look at them.
+    const agent = yield* cloneBase(kernel, space, space.baseAgent!, () => {
+      privateMemory = findPrivateMemory(process);
+      signalfdInUse = hasSignalfd(process.pid);
+    });
+    if (privateMemory) {
+      yield* endHostProcess(kernel, space, agent.tid, [agent]);
+      refuse(process, privateMemory);
+    }
+    yield* prepareStubProcess(kernel, space, agent, filter(signalfdInUse));
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     withoutBreakpoints(space, generation);
     space.generations.set(generation.id, generation);
@@ -105,38 +114,47 @@ function isBehindEnd(area: MapsLine): boolean {
   }
 }
 
-/** What a generation would copy instead of share must not be there. */
-function refusePrivateMemory(process: Process): void {
-  for (const area of readMaps(process.space.hostPid)) {
-    if (area.permissions[1] !== 'w' || area.permissions[3] !== 'p' || area.name === '[stack]') continue;
+/** What a generation would copy instead of share. */
+function findPrivateMemory(process: Process): MapsLine | undefined {
+  return readMaps(process.space.hostPid).find((area) => {
+    if (area.permissions[1] !== 'w' || area.permissions[3] !== 'p' || area.name === '[stack]') return false;
     const strings = area.end - area.start <= 64 * PAGE && area.inode === 0 && area.start > 0x7f00_0000_0000;
-    if (strings || isBehindEnd(area)) continue;
-    throw new AtlasError(
-      'refused',
-      `Process ${process.pid} has private writable memory at 0x${area.start.toString(16)} (${area.name || 'anonymous'}).`,
-      'It would not be shared between generations; this kind of mapping is not supported.',
-    );
-  }
+    return !strings && !isBehindEnd(area);
+  });
 }
 
-/** Threads in the order in which their interruption costs the least. */
-function byDisturbance(process: Process): Thread[] {
-  const rank = (thread: Thread): number => {
-    const place = kernelPlace(process.pid, thread.tid);
-    if (!place?.asleep) return 0;
-    // The ones that are made again from the start: best without a timeout.
-    if (place.nr !== SYS.epoll_wait && place.nr !== SYS.epoll_pwait) return 1;
-    return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
-  };
-  return [...process.threads.values()]
-    .filter((thread) => !thread.stub && !thread.atLock && !thread.ownTables)
-    .map((thread) => ({ thread, rank: rank(thread) }))
-    .sort((a, b) => a.rank - b.rank)
-    .map(({ thread }) => thread);
+function refuse({ pid }: Process, { start, name }: MapsLine): never {
+  throw new AtlasError(
+    'refused',
+    `Process ${pid} has private writable memory at 0x${start.toString(16)} (${name || 'anonymous'}).`,
+    'It would not be shared between generations; this kind of mapping is not supported.',
+  );
+}
+
+/** Lower ones are disturbed less by an interruption. */
+function disturbance(process: Process, thread: Thread): number {
+  const place = kernelPlace(process.pid, thread.tid);
+  if (!place?.asleep) return 0;
+  // The ones that are made again from the start: best without a timeout.
+  if (place.nr !== SYS.epoll_wait && place.nr !== SYS.epoll_pwait) return 1;
+  return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
+}
+
+/** Threads that can be borrowed, those that it disturbs least first; looks at no more of them than it must. */
+function* borrowable(process: Process): Generator<Thread> {
+  const later: { thread: Thread; rank: number }[] = [];
+  for (const thread of process.threads.values()) {
+    if (thread.stub || thread.atLock || thread.ownTables) continue;
+    const rank = disturbance(process, thread);
+    if (rank <= 1) yield thread;
+    else later.push({ thread, rank });
+  }
+  for (const { thread } of later.sort((a, b) => a.rank - b.rank)) yield thread;
 }
 
 function* makeBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
-  for (const thread of byDisturbance(process)) {
+  for (const thread of borrowable(process)) {
+    if (thread.home.gone) continue;
     let agent: Task | undefined;
     const done = new Condition(kernel.scheduler);
     const onGone = (): void => done.fulfil();
@@ -158,7 +176,6 @@ function* makeBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
     yield* birthOf(agent);
     setAllBlocked(agent.tid);
     agent.space = process.space;
-    park(kernel, agent);
     return agent;
   }
   throw new AtlasError('refused', `No thread of process ${process.pid} could be borrowed.`, 'Is it exiting?');
@@ -181,12 +198,14 @@ export function* withBaseAgent<T>(kernel: Kernel, agent: Task, work: () => Steps
   return result;
 }
 
-function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task): Steps<Task> {
+function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task, meanwhile: () => void): Steps<Task> {
   const left = space.usesDontFork ? areasNotForked(space.hostPid).filter(isStoreArea) : [];
   return yield* withBaseAgent(kernel, baseAgent, function* () {
     for (const { start, end } of left)
       yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DOFORK);
-    const pid = yield* call(kernel, baseAgent, SYS.clone, GENERATION_FLAGS, 0, 0, 0, 0);
+    baseAgent.fetch();
+    aimAtGate(kernel, baseAgent, SYS.clone, [GENERATION_FLAGS, 0, 0, 0, 0]);
+    const pid = yield* untilMarker(baseAgent, meanwhile);
     for (const { start, end } of left)
       yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DONTFORK);
     if (isError(pid)) {
@@ -199,28 +218,24 @@ function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task): Steps<Task> 
     const agent = kernel.task(baseAgent.newborn);
     agent.role = 'agent';
     yield* birthOf(agent);
-    yield* settleAtMarker(agent);
     return agent;
   });
 }
 
-/** A task born inside an injected clone goes on to the marker, as its creator does. */
-function* settleAtMarker(task: Task): Steps<void> {
-  do {
-    task.resume();
-    yield* task.nextStop();
-  } while (!atMarker(task));
-}
-
 /** Its own process group (a group's signals must not come twice), and the stub filter. */
 function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: Uint8Array): Steps<void> {
-  yield* call(kernel, agent, SYS.setpgid, 0, 0);
-  // No stub ever executes another program, so this costs nothing; without CAP_SYS_ADMIN the filter needs it.
-  yield* call(kernel, agent, SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  const program = new BigUint64Array([BigInt(filter.length / 8), BigInt(GATE_LISTS + 16)]);
-  space.store.write(GATE_LISTS, new Uint8Array(program.buffer));
-  space.store.write(GATE_LISTS + 16, filter);
-  const result = yield* call(kernel, agent, SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, GATE_LISTS);
+  // struct sock_fprog, behind the list of the calls.
+  const at = GATE_LISTS + PAGE;
+  const program = new BigUint64Array([BigInt(filter.length / 8), BigInt(at + 16)]);
+  space.store.write(at, new Uint8Array(program.buffer));
+  space.store.write(at + 16, filter);
+  const results = yield* batch(kernel, agent, space.store, [
+    [SYS.setpgid, 0, 0],
+    // No stub ever executes another program, so this costs nothing; without CAP_SYS_ADMIN the filter needs it.
+    [SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0],
+    [SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, at],
+  ]);
+  const result = results.at(-1)!;
   if (isError(result)) throw new Error(`the stub filter in ${agent.tid}: errno ${-result}`);
 }
 
@@ -291,14 +306,18 @@ export function* deleteGeneration(kernel: Kernel, process: Process, id: number):
 }
 
 function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
-  const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];
   generation.ended = true;
-  c.kill(generation.hostPid, SIGKILL);
+  const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];
+  yield* endHostProcess(kernel, space, generation.hostPid, tasks);
+}
+
+function* endHostProcess(kernel: Kernel, space: Space, pid: number, tasks: readonly Task[]): Steps<void> {
+  c.kill(pid, SIGKILL);
   for (const task of tasks) yield* untilGone(task);
   const agent = space.baseAgent;
   if (!agent) return;
   // It has no exit signal: only a wait for any kind of child takes its zombie away.
-  yield* withBaseAgent(kernel, agent, () => call(kernel, agent, SYS.wait4, generation.hostPid, 0, WALL, 0));
+  yield* withBaseAgent(kernel, agent, () => call(kernel, agent, SYS.wait4, pid, 0, WALL, 0));
 }
 
 /** The same after an exec, whose image inherits the zombies of the old one's stub processes. */

@@ -45,10 +45,14 @@ export function aimAtGate(kernel: Kernel, task: Task, nr: number, args: readonly
   task.commit();
 }
 
-/** Runs the aimed task until the marker; returns the call's result. Signals are expected to be blocked. */
-export function* untilMarker(task: Task): Steps<number> {
-  for (;;) {
+/**
+ * Runs the aimed task until the marker; returns the call's result. Signals are expected to be blocked.
+ * @param meanwhile is done while the call is under way
+ */
+export function* untilMarker(task: Task, meanwhile?: () => void): Steps<number> {
+  for (let first = true; ; first = false) {
     task.resume();
+    if (first) meanwhile?.();
     yield* task.nextStop();
     if (atMarker(task)) return task.regs.signed('rdi');
     const event = stopEvent(task.status);

@@ -78,8 +78,9 @@ export class Task implements Waitable {
     this.resume();
   }
 
-  /** Interrupts the running task and waits for just that stop; meant for tasks that block all signals. */
+  /** Interrupts the task if it runs, and waits for just that stop; meant for tasks that block all signals. */
   *bringToStop(): Steps<void> {
+    if (this.stopped) return;
     this.interrupt();
     while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) this.resumeToInterrupt();
   }
