@@ -15,6 +15,8 @@ interface FrameIndex {
   find(address: number): FrameEntry | undefined;
 }
 
+const MOST_RULES = 10_000;
+
 /**
  * The unwind information of one loaded ELF file. Addresses are those of the process: `loadBias` is the
  * difference between where the file is loaded and where it was linked to be.
@@ -22,6 +24,8 @@ interface FrameIndex {
 export class UnwindModule {
   readonly loadBias: number;
   readonly #index: FrameIndex | undefined;
+  /** By address: the stacks of a program's threads have most of their frames in common. */
+  readonly #rules = new Map<number, UnwindRule | undefined>();
 
   /** Keeps the bytes; throws for what is not an x86-64 ELF file. */
   constructor(elfBytes: Uint8Array, loadBias: number) {
@@ -33,7 +37,14 @@ export class UnwindModule {
 
   /** The rule for the instruction at `address`, or `undefined` if no frame description covers it. */
   ruleAt(address: number): UnwindRule | undefined {
-    const linked = address - this.loadBias;
+    if (this.#rules.has(address)) return this.#rules.get(address);
+    const rule = this.#readRule(address - this.loadBias);
+    if (this.#rules.size >= MOST_RULES) this.#rules.clear();
+    this.#rules.set(address, rule);
+    return rule;
+  }
+
+  #readRule(linked: number): UnwindRule | undefined {
     const entry = this.#index?.find(linked);
     if (entry === undefined) return undefined;
     return {

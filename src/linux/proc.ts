@@ -111,8 +111,8 @@ export function signalMasks(tid: number): SignalMasks | undefined {
   const text = readOrUndefined(`/proc/${tid}/status`);
   if (text === undefined) return undefined;
   const field = (name: string): bigint => {
-    const match = new RegExp(`^${name}:\\s*([0-9a-f]+)$`, 'm').exec(text);
-    return match ? BigInt(`0x${match[1]!}`) : 0n;
+    const at = text.indexOf(`\n${name}:\t`) + name.length + 3;
+    return BigInt(`0x${text.slice(at, text.indexOf('\n', at))}`);
   };
   return {
     pending: field('SigPnd'),

@@ -3,7 +3,7 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { releaseBaseAgent, type StubFilter } from '../process/generation.js';
 import type { Kernel } from '../process/kernel.js';
 import type { AppliedPatchRecord, Process } from '../process/model.js';
-import type { Steps } from '../process/steps.js';
+import { pause, type Steps } from '../process/steps.js';
 import { type AppliedPatches, planPatch, readPatch, rememberPatch } from '../patch/index.js';
 import { rollOutGlobally } from './global.js';
 import { placeImage } from './image.js';
@@ -43,12 +43,17 @@ export function* applyPatch(
     const applied = process.applied as AppliedPatches | undefined;
     const patch = readPatch(request.content, request.file);
     const plan = planPatch(patch, targetOf(process, modules, applied));
-    const linked = yield* placeImage(kernel, process, plan);
     const ranges = plan.functions.flatMap((planned) => planned.ranges);
     const nameOf = (address: number): string =>
       plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ??
       'a replaced function';
     const judge = new Judge(process, modules, ranges, nameOf);
+    for (const _ of modules.load()) yield* pause(kernel.scheduler);
+    for (const thread of process.threads.values()) {
+      judge.rehearse(thread);
+      yield* pause(kernel.scheduler);
+    }
+    const linked = yield* placeImage(kernel, process, plan);
     const record: AppliedPatchRecord = {
       name: patch.note.name,
       strategy: request.strategy,

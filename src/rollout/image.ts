@@ -26,10 +26,11 @@ const CLEARANCE = 64 << 20;
 export function* placeImage(kernel: Kernel, process: Process, plan: PatchPlan): Steps<LinkedPatch> {
   const { space } = process;
   using _turn = yield* space.generationLock.acquire();
-  const agent = yield* ensureBaseAgent(kernel, process);
-  using _lock = yield* space.lock.acquire();
+  // Before the gate closes: from then on memory calls wait for us.
   const address = freeAddress(process, plan);
   const linked = linkPatch(plan, address);
+  const agent = yield* ensureBaseAgent(kernel, process);
+  using _lock = yield* space.lock.acquire();
   const { storeFd } = kernel;
   const map = (how: number): readonly number[] => [
     address,

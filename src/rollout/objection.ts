@@ -77,6 +77,22 @@ export class Judge {
     return QUIESCENT;
   }
 
+  /**
+   * Judges a thread without stopping it, for nothing: what is read for the first time, and code that runs for the
+   * first time, take their time before a thread stands still for them.
+   */
+  rehearse(thread: Thread): void {
+    const place = kernelPlace(thread.process.pid, thread.tid);
+    if (!place?.asleep) return;
+    const registers = new Registers();
+    registers.set('rip', place.pc);
+    registers.set('rsp', place.sp);
+    using memory = new ProcessMemory(thread.home.tid);
+    const readMemory = (address: number, buffer: Uint8Array): number => memory.readInto(address, buffer);
+    this.#test.judge({ registers, stackEnd: this.#stackEnd(place.sp), readMemory });
+    this.#test.unwind({ registers, stackEnd: this.#stackEnd(place.sp), readMemory });
+  }
+
   describe(verdict: Verdict): string {
     if (verdict.kind === 'active') return `inside ${this.#names(verdict.range.start)}`;
     if (verdict.kind === 'unknown') return `its stack cannot be judged: ${verdict.reason}`;

@@ -42,6 +42,15 @@ export class Modules {
     return unwind;
   };
 
+  /** Reads all that unwinding may need, a module at a time: no thread shall stand still for it later. */
+  *load(): Generator<void> {
+    for (const area of this.#areas) {
+      if (area.permissions[2] !== 'x' || this.#modules.has(area.name)) continue;
+      this.find(area.start);
+      yield;
+    }
+  }
+
   /** Where the first shared library that defines it has the symbol. */
   symbolAddress(name: string): number | undefined {
     for (const area of this.#areas) {

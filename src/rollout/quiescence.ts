@@ -103,6 +103,11 @@ export class QuiescenceTest {
     return this.#judgeByFrames(thread, scannable);
   }
 
+  /** The frames alone decide: slower, and the same answer where they are complete. */
+  unwind(thread: StoppedThread): Verdict {
+    return this.#judgeByFrames(thread, thread.registers.get('rsp') % 8 === 0);
+  }
+
   #judgeByFrames(thread: StoppedThread, scannable: boolean): Verdict {
     const innermost = innermostFrame(thread.registers);
     const { frames, end } = backtrace(innermost, this.#find, wordReader(thread.readMemory));
