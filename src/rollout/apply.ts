@@ -42,7 +42,10 @@ export function* applyPatch(
     const modules = new Modules(process);
     const applied = process.applied as AppliedPatches | undefined;
     const patch = readPatch(request.content, request.file);
-    const plan = planPatch(patch, targetOf(process, modules, applied));
+    yield* pause(kernel.scheduler);
+    const target = targetOf(process, modules, applied);
+    yield* pause(kernel.scheduler);
+    const plan = planPatch(patch, target);
     const ranges = plan.functions.flatMap((planned) => planned.ranges);
     const nameOf = (address: number): string =>
       plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ??

@@ -5,8 +5,10 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { AtlasError } from '../errors/atlas-error.js';
 import * as ptrace from '../linux/ptrace.js';
+import { c } from '../linux/ffi.js';
 import { getLimit } from '../linux/rlimit.js';
 import { spawnImage } from '../linux/spawn.js';
+import { SYS } from '../linux/syscall-numbers.js';
 import { Reaper } from '../linux/wait.js';
 import { convertImage } from '../process/convert.js';
 import { Kernel } from '../process/kernel.js';
@@ -33,6 +35,9 @@ export interface WorkerInput {
 const { options, doorbell, port } = workerData as WorkerInput;
 const started = performance.now();
 const send = (message: FromTracer): void => port.postMessage(message);
+
+/** Milliseconds. */
+const LONGEST_RUN = 0.1;
 
 class Tracer {
   readonly kernel: Kernel;
@@ -76,8 +81,15 @@ class Tracer {
     this.#startDoorbell();
     this.kernel.scheduler.start('launch', this.#launch());
     const { scheduler } = this.kernel;
+    let awakeSince = performance.now();
     while (!this.#finished) {
       const tid = scheduler.busy ? this.reaper.poll() : this.reaper.wait();
+      if (!scheduler.busy) awakeSince = performance.now();
+      else if (performance.now() - awakeSince > LONGEST_RUN) {
+        // A thread of the program may wait for this very processor: it should not wait for our time slice.
+        c.syscall3(SYS.sched_yield, 0, 0, 0);
+        awakeSince = performance.now();
+      }
       if (tid > 0) this.dispatcher.report(tid, this.reaper.status);
       scheduler.runReady();
     }
