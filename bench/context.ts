@@ -77,7 +77,9 @@ export class BenchContext {
 }
 
 async function startNatively(command: string[], port: number): Promise<Server> {
-  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
+  // In a session of its own, as the other side's server is: where the kernel groups tasks by session for the
+  // scheduler (sched(7), "The autogroup feature"), a server that shares its load's group gets another share.
+  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
   const said: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text));
   let failure: string | undefined;

@@ -25,14 +25,18 @@ export interface Section {
 
 export { duration };
 
-export function median(values: number[]): number {
-  if (values.length === 0) return Number.NaN;
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
 }
 
-/** A ratio to three places: throughput under Atlas over native is read in percent. */
+/** @param part 0 to 1; between two values, the line between them */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = Float64Array.from(values).toSorted();
+  const place = part * (sorted.length - 1);
+  const below = sorted[Math.floor(place)]!;
+  return below + (sorted[Math.ceil(place)]! - below) * (place % 1);
+}
+
 export function ratio(value: number): string {
   return Number.isNaN(value) ? '–' : value.toFixed(3);
 }

@@ -16,8 +16,8 @@ function transactionsPerSecond(report: string): number {
 
 export const mariadbWorkload: Workload = {
   name: 'mariadb',
-  pairs: 5,
-  seconds: 3,
+  pairs: 11,
+  seconds: 2,
   missing: () => missingCommands(['mariadbd', 'mariadb-install-db', 'sysbench'], 'mariadb-server sysbench'),
   async prepare(context, underAtlas) {
     const port = String(await freePort());

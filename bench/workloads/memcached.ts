@@ -5,8 +5,8 @@ import { type Workload, missingCommands } from './workload.js';
 
 export const memcachedWorkload: Workload = {
   name: 'memcached',
-  pairs: 7,
-  seconds: 2,
+  pairs: 21,
+  seconds: 1,
   missing: () => missingCommands(['memcached'], 'memcached'),
   async prepare(context, underAtlas) {
     const port = String(await freePort());

@@ -28,8 +28,8 @@ http {
 
 export const nginxWorkload: Workload = {
   name: 'nginx',
-  pairs: 7,
-  seconds: 2,
+  pairs: 21,
+  seconds: 1,
   missing: () => missingCommands(['nginx', 'wrk'], 'nginx wrk'),
   async prepare(context, underAtlas) {
     const port = String(await freePort());

@@ -13,8 +13,8 @@ function programWorkload(
 ): Workload {
   return {
     name,
-    pairs: 7,
-    seconds: 2,
+    pairs: 21,
+    seconds: 1,
     missing: async () => undefined,
     async prepare(context, underAtlas) {
       const argv = await command(context);

@@ -16,8 +16,8 @@ function requestsPerSecond(csv: string, test: string): number {
 
 export const redisWorkload: Workload = {
   name: 'redis',
-  pairs: 7,
-  seconds: 2,
+  pairs: 21,
+  seconds: 1,
   missing: () => missingCommands(['redis-server', 'redis-benchmark'], 'redis-server redis-tools'),
   async prepare(context, underAtlas) {
     const port = String(await freePort());

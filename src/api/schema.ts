@@ -87,15 +87,17 @@ export const PARAMETERS = {
     timeoutMilliseconds,
   }),
   'patch.status': v.strictObject({ process }),
+  diagnose: v.strictObject({}),
 } satisfies { [N in OperationName]: v.GenericSchema<unknown, Parameters<N>> };
 
 /** Fails to compile when a schema forgets a parameter that the operation has: `satisfies` does not see that. */
+type WithoutParameters = 'ps' | 'diagnose';
 type Forgotten = {
-  [N in Exclude<OperationName, 'ps'>]: Exclude<
+  [N in Exclude<OperationName, WithoutParameters>]: Exclude<
     keyof Parameters<N>,
     keyof v.InferOutput<(typeof PARAMETERS)[N]>
   >;
-}[Exclude<OperationName, 'ps'>];
+}[Exclude<OperationName, WithoutParameters>];
 type MustBeNever<T extends never> = T;
 export type ForgottenParameters = MustBeNever<Forgotten>;
 

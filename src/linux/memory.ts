@@ -6,12 +6,25 @@
 import { closeSync, openSync } from 'node:fs';
 import { c } from './ffi.js';
 
+/** A descriptor that no call accepts. */
+const NONE = -1;
+
+function openOrNone(path: string): number {
+  try {
+    return openSync(path, 'r+');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return NONE;
+    throw error;
+  }
+}
+
 export class ProcessMemory implements Disposable {
   readonly #fd: number;
 
-  /** @param pid any task whose address space is meant */
+  /** @param pid any task whose address space is meant; of one that is gone nothing can be read or written */
   constructor(pid: number) {
-    this.#fd = openSync(`/proc/${pid}/mem`, 'r+');
+    this.#fd = openOrNone(`/proc/${pid}/mem`);
   }
 
   /** @returns bytes read; fewer than asked where the mapping ends or the process is gone */
@@ -30,6 +43,6 @@ export class ProcessMemory implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    if (this.#fd !== NONE) closeSync(this.#fd);
   }
 }

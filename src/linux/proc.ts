@@ -33,8 +33,8 @@ export function parseMaps(text: string): MapsLine[] {
   return lines;
 }
 
-/** The kernel's own list of a process's mappings: the truth that every area map of ours starts from. */
-export const readMaps = (pid: number): MapsLine[] => parseMaps(readFileSync(`/proc/${pid}/maps`, 'utf8'));
+/** The kernel's own list of a process's mappings: the truth about areas. A process that is gone has none. */
+export const readMaps = (pid: number): MapsLine[] => parseMaps(readOrUndefined(`/proc/${pid}/maps`) ?? '');
 
 /** The areas that a fork leaves out (MADV_DONTFORK): `dc` among the flags of /proc/PID/smaps. */
 export function areasNotForked(pid: number): MapsLine[] {

@@ -36,6 +36,8 @@ const GENERATION_FLAGS = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const WALL = 0x40000000;
+/** Milliseconds. */
+const LONGEST_VFORK = 1000;
 const MADV_DONTFORK = 10;
 const MADV_DOFORK = 11;
 
@@ -45,6 +47,7 @@ export type StubFilter = (signalfdInUse: boolean) => Uint8Array;
 export function* createGeneration(kernel: Kernel, process: Process, filter: StubFilter): Steps<Generation> {
   const { space } = process;
   using _turn = yield* space.generationLock.acquire();
+  yield* untilNoVfork(kernel, space);
   if (space.users > 1) {
     throw new AtlasError('refused', `Process ${process.pid} is inside vfork.`, 'Try again in a moment.');
   }
@@ -72,6 +75,12 @@ export function* createGeneration(kernel: Kernel, process: Process, filter: Stub
     if (space.generations.size === 1 && space.baseAgent === undefined) openGate(space, 'wantsPlural');
     throw error;
   }
+}
+
+/** A vfork child executes its program in a moment; one that does not is told of. */
+function* untilNoVfork(kernel: Kernel, space: Space): Steps<void> {
+  const deadline = performance.now() + LONGEST_VFORK;
+  while (space.users > 1 && performance.now() < deadline) yield* kernel.sleep(1);
 }
 
 /**

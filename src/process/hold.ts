@@ -64,7 +64,8 @@ export function ask(thread: Thread, request: Request): void {
 export class Hold {
   readonly #missing = new Set<Thread>();
   readonly #all: Condition;
-  readonly #kept: { thread: Thread; signal: number }[] = [];
+  /** Each with the signal that it goes on with. */
+  readonly #kept = new Map<Thread, number>();
   readonly #goOn: (thread: Thread, signal: number) => void;
 
   /** @param goOn what a thread that was kept does afterwards */
@@ -96,12 +97,16 @@ export class Hold {
 
   /** @param thread stopped, and about to go on with `signal` */
   keep(thread: Thread, signal: number): void {
-    this.#kept.push({ thread, signal });
+    this.#kept.set(thread, signal);
     this.arrived(thread);
   }
 
   release(): void {
     this.process.hold = undefined;
-    for (const { thread, signal } of this.#kept.splice(0)) if (!thread.home.gone) this.#goOn(thread, signal);
+    for (const [thread, signal] of this.#kept) {
+      // Somebody may have begun to work on a thread that was kept here: a signal's delivery. Its turn's end lets it go.
+      if (!thread.home.gone && !thread.busy) this.#goOn(thread, signal);
+    }
+    this.#kept.clear();
   }
 }

@@ -7,6 +7,7 @@ import type { Kernel } from './kernel.js';
 import { park, takeStub } from './generation.js';
 import type { Generation, Thread } from './model.js';
 import { stopParked } from './parking.js';
+import { setOff } from './turns.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
 
@@ -18,16 +19,16 @@ export function transplant(kernel: Kernel, from: Task, to: Task): void {
   if (ptrace.getXstate(from.tid, kernel.xstate) > 0) ptrace.setXstate(to.tid, kernel.xstate);
 }
 
-/** @param thread stopped at a plain place at home, registers fetched; runs in `generation` afterwards */
+/** @param thread stopped at a plain place at home, registers fetched; runs in `generation` afterwards, unless the process is held */
 export function* moveOut(kernel: Kernel, thread: Thread, generation: Generation): Steps<void> {
   const { home } = thread;
   const stub = yield* takeStub(kernel, generation);
   moveOutTo(kernel, thread, generation, stub);
-  stub.resume();
+  setOff(thread);
   park(kernel, home);
 }
 
-/** The move itself, with a stub at hand; the caller resumes the stub and parks the home. */
+/** The move itself, with a stub at hand; the caller sets the thread off and parks the home. */
 export function moveOutTo(kernel: Kernel, thread: Thread, generation: Generation, stub: Task): void {
   transplant(kernel, thread.home, stub);
   stub.thread = thread;

@@ -193,7 +193,7 @@ export class Process {
   hold: Hold | undefined;
   ended = false;
   readonly patches: AppliedPatchRecord[] = [];
-  /** A rollout is under way. */
+  /** A rollout or a settling is under way: generations and threads are its own. */
   patching = false;
   /** What earlier patches left, for the next one to build on: the patcher's own record. */
   applied: unknown;

@@ -39,7 +39,7 @@ const MOST_STEPS = 400;
 const IGNORED_BY_DEFAULT: ReadonlySet<number> = new Set([17, SIGCONT, 23, 28]);
 
 /** Puts back the siginfo of a signal that we sent again. */
-function restoreInfo(thread: Thread, signal: number): void {
+export function restoreInfo(thread: Thread, signal: number): void {
   const index = thread.reraised.findIndex((stashed) => stashed.signal === signal);
   if (index < 0) return;
   const [stashed] = thread.reraised.splice(index, 1);

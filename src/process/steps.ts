@@ -22,6 +22,8 @@ export class TaskGone extends Error {
 }
 
 export class Program {
+  waitsFor: Waitable | undefined;
+
   constructor(
     readonly name: string,
     readonly steps: Steps<unknown>,
@@ -30,6 +32,8 @@ export class Program {
 
 export class Scheduler {
   readonly #ready: Program[] = [];
+  /** All that have started and not ended. */
+  readonly programs = new Set<Program>();
   /** A defect of ours: ends the run loudly. */
   readonly #onDefect: (program: Program, error: unknown) => void;
 
@@ -44,6 +48,7 @@ export class Scheduler {
   /** Runs a program until it first waits. */
   start(name: string, steps: Steps<unknown>): Program {
     const program = new Program(name, steps);
+    this.programs.add(program);
     this.advance(program);
     return program;
   }
@@ -51,12 +56,17 @@ export class Scheduler {
   advance(program: Program): void {
     try {
       const result = program.steps.next();
-      if (result.done) return;
+      if (result.done) {
+        this.programs.delete(program);
+        return;
+      }
       if (result.value.waiter !== undefined) {
         throw new Error(`${program.name} waits for what ${result.value.waiter.name} already waits for`);
       }
+      program.waitsFor = result.value;
       result.value.waiter = program;
     } catch (error) {
+      this.programs.delete(program);
       if (!(error instanceof TaskGone)) this.#onDefect(program, error);
     }
   }

@@ -15,15 +15,14 @@ export function letGo(thread: Thread, signal = 0): void {
   }
   if (thread.requests.length > 0) runner.interrupt();
   runner.resume(signal);
-  raiseStashed(thread);
+  if (!thread.busy) raiseStashed(thread);
 }
 
 /**
  * Sends again the signals that came at a bad moment. Their siginfo is put back at the delivery stop, since
  * rt_tgsigqueueinfo may not claim another sender (kernel/signal.c, do_rt_tgsigqueueinfo).
  */
-function raiseStashed(thread: Thread): void {
-  if (thread.busy) return;
+export function raiseStashed(thread: Thread): void {
   for (const stashed of thread.stashedSignals.splice(0)) {
     thread.reraised.push(stashed);
     c.syscall3(SYS.tgkill, thread.process.pid, thread.tid, stashed.signal);
@@ -50,10 +49,19 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
     if (!(error instanceof TaskGone) || thread.home.gone) throw error;
     // Another task that the work involved has ended; the thread itself goes on.
   }
+  endTurn(thread, outcome?.signal);
+}
+
+/** The thread is nobody's any more. */
+export function endTurn(thread: Thread, signal?: number): void {
   thread.busy = false;
-  if (thread.runner.stopped) letGo(thread, outcome?.signal);
+  if (thread.runner.stopped) {
+    letGo(thread, signal);
+    return;
+  }
   // It has moved, and runs already: what was asked of it was asked of another task.
-  else if (thread.requests.length > 0) thread.runner.interrupt();
+  if (thread.requests.length > 0) thread.runner.interrupt();
+  raiseStashed(thread);
 }
 
 /** Waits for the space's lock as a thread that stands before its call. */
@@ -66,12 +74,19 @@ export function* lockSpace(thread: Thread): Steps<Disposable> {
   return lock;
 }
 
+/** Lets a thread go on in the task that it has just moved to; if the process is held, its turn ends in `letGo`. */
+export function setOff(thread: Thread): void {
+  if (!thread.process.hold) thread.runner.resume();
+}
+
 /** Serves what was asked of the thread, at its interrupt stop. */
 export function serveRequests(kernel: Kernel, thread: Thread): void {
   occupy(kernel, thread, 'request', requests(thread));
 }
 
 function* requests(thread: Thread): Steps<void> {
-  for (let request = thread.requests.shift(); request; request = thread.requests.shift())
-    yield* request(thread);
+  do {
+    yield* thread.requests.shift()!(thread);
+    // Where it has moved and runs, the others are served at its next stop.
+  } while (thread.requests.length > 0 && thread.runner.stopped);
 }

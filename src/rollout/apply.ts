@@ -30,10 +30,10 @@ export function* applyPatch(
   filter: StubFilter,
 ): Steps<PatchOutcome> {
   const started = performance.now();
-  if (process.space.generations.size > 1 || process.patching) {
+  if (process.space.generations.size > 1) {
     throw new AtlasError(
       'refused',
-      `Process ${process.pid} has ${process.space.generations.size} generations, or a rollout is under way.`,
+      `Process ${process.pid} has ${process.space.generations.size} generations.`,
       'Settle it first (`atlas settle`), so that it is clear what the patch changes.',
     );
   }

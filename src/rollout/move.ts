@@ -13,6 +13,7 @@ import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.
 import { addSpareStub, park, takeStub } from '../process/generation.js';
 import type { Generation, Thread } from '../process/model.js';
 import type { Task } from '../process/task.js';
+import { setOff } from '../process/turns.js';
 import { Condition, pause, type Steps } from '../process/steps.js';
 import type { Judge } from './objection.js';
 import type { Verdict } from './quiescence.js';
@@ -79,7 +80,7 @@ function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefine
 /** The move out of the base of a thread that stands at a plain place. */
 function leave(kernel: Kernel, thread: Thread, to: Generation, stub: Task, asked: number): void {
   moveOutTo(kernel, thread, to, stub);
-  stub.resume();
+  setOff(thread);
   thread.lastPauseMicroseconds = (performance.now() - asked) * 1000;
   park(kernel, thread.home);
 }

@@ -1,4 +1,5 @@
 /** The operations that the control side may ask for, each a program of the tracing loop. */
+import { diagnose } from './diagnosis.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { kernelPlace, taskName } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
@@ -7,7 +8,7 @@ import type { Process } from '../process/model.js';
 import { createGeneration, deleteGeneration, type StubFilter } from '../process/generation.js';
 import { migrateThreads } from '../rollout/migration.js';
 import { applyPatch } from '../rollout/apply.js';
-import { settle } from '../rollout/settle.js';
+import { settle, type Settled } from '../rollout/settle.js';
 import { addressOfSymbol, areasOf, generationOf, readView, writeView } from '../rollout/view.js';
 import type { Steps } from '../process/steps.js';
 import type { FromTracer, RequestMessage } from './messages.js';
@@ -35,8 +36,9 @@ export class Commands {
       migrate: (parameters) => this.#migrate(parameters),
       'patch.apply': (parameters) => this.#applyPatch(parameters),
       'patch.status': ({ process }) => this.#patchStatus(process),
+      diagnose: () => this.#diagnose(),
       settle: ({ process, timeoutMilliseconds }) =>
-        settle(this.kernel, this.find(process), timeoutMilliseconds ?? DEFAULT_TIMEOUT),
+        this.#settle(process, timeoutMilliseconds ?? DEFAULT_TIMEOUT),
     };
   }
 
@@ -66,6 +68,33 @@ export class Commands {
     const found = reference === this.name ? main : processes.get(pid);
     if (!found) throw new AtlasError('no-such-process', `No process ${reference} here.`, 'See `atlas ps`.');
     return found;
+  }
+
+  /** For what must not come between the steps of a rollout. */
+  #unoccupied(reference: string): Process {
+    const process = this.find(reference);
+    if (process.patching) {
+      throw new AtlasError(
+        'refused',
+        `A rollout or a settling of process ${process.pid} is under way.`,
+        'Wait until it is over: `atlas patch status`, `atlas generation list`.',
+      );
+    }
+    return process;
+  }
+
+  *#settle(reference: string, milliseconds: number): Steps<Settled> {
+    const process = this.#unoccupied(reference);
+    process.patching = true;
+    try {
+      return yield* settle(this.kernel, process, milliseconds);
+    } finally {
+      process.patching = false;
+    }
+  }
+
+  *#diagnose(): Steps<{ lines: string[] }> {
+    return { lines: diagnose(this.kernel) };
   }
 
   *#ps(): Steps<{ processes: ProcessInfo[] }> {
@@ -108,7 +137,7 @@ export class Commands {
 
   *#createGeneration(reference: string): Steps<Result<'generation.create'>> {
     const started = performance.now();
-    const generation = yield* createGeneration(this.kernel, this.find(reference), this.stubFilter);
+    const generation = yield* createGeneration(this.kernel, this.#unoccupied(reference), this.stubFilter);
     return { generation: generation.id, microseconds: Math.round((performance.now() - started) * 1000) };
   }
 
@@ -128,7 +157,7 @@ export class Commands {
   }
 
   *#deleteGeneration(reference: string, id: number): Steps<Result<'generation.delete'>> {
-    yield* deleteGeneration(this.kernel, this.find(reference), id);
+    yield* deleteGeneration(this.kernel, this.#unoccupied(reference), id);
     return { generation: id };
   }
 
@@ -140,7 +169,7 @@ export class Commands {
   }
 
   *#write(parameters: Parameters<'write'>): Steps<Result<'write'>> {
-    const process = this.find(parameters.process);
+    const process = this.#unoccupied(parameters.process);
     const address = addressIn(process, parameters);
     const bytes = Buffer.from(parameters.bytes, 'hex');
     writeView(process, generationOf(process, parameters.generation), address, bytes);
@@ -157,7 +186,7 @@ export class Commands {
     };
     const { patch, moved, totalMilliseconds, settled } = yield* applyPatch(
       this.kernel,
-      this.find(parameters.process),
+      this.#unoccupied(parameters.process),
       request,
       this.stubFilter,
     );
@@ -176,7 +205,7 @@ export class Commands {
   }
 
   *#migrate(parameters: Parameters<'migrate'>): Steps<Result<'migrate'>> {
-    const process = this.find(parameters.process);
+    const process = this.#unoccupied(parameters.process);
     const to = generationOf(process, parameters.to);
     for (const tid of parameters.threads ?? []) {
       if (!process.threads.has(tid))

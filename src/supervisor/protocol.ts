@@ -142,6 +142,8 @@ export interface Operations {
     result: AppliedPatch;
   };
   'patch.status': { parameters: { process: ProcessRef }; result: PatchStatus };
+  /** What the supervisor is doing, for people who look for a defect of Atlas: the text has no stable form. */
+  diagnose: { parameters: Record<string, never>; result: { lines: string[] } };
 }
 
 export type OperationName = keyof Operations;

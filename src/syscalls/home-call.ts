@@ -25,10 +25,10 @@ import { addProcess, adopt } from '../process/lifecycle.js';
 import { moveOut, transplant } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
-import { deliver, giveVectorState } from '../process/signals.js';
+import { deliver, giveVectorState, restoreInfo } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { letGo, lockSpace } from '../process/turns.js';
+import { endTurn, letGo, lockSpace, raiseStashed } from '../process/turns.js';
 import type { Registers } from '../x64/registers.js';
 
 const CLONE_VM = 0x100;
@@ -68,6 +68,8 @@ function* performAtHome(
 ): Steps<number | undefined> {
   const { home, caller } = thread;
   let signal = 0;
+  // A signal that came while the home was being stopped must end the call's sleep.
+  raiseStashed(thread);
   for (;;) {
     if (isGroupStop(home.status)) home.listen();
     else home.resume(signal);
@@ -82,6 +84,7 @@ function* performAtHome(
     }
     if (isSignalStop(home.status)) {
       signal = stopSignal(home.status);
+      restoreInfo(thread, signal);
       const masks = signalMasks(home.tid);
       home.fetch();
       if (masks && hasSignal(masks.caught, signal)) {
@@ -188,6 +191,7 @@ function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
     }
     if (!isSignalStop(home.status)) continue;
     signal = stopSignal(home.status);
+    restoreInfo(thread, signal);
     const masks = signalMasks(home.tid);
     if (!masks || !hasSignal(masks.caught, signal)) continue;
     yield* deliver(kernel, thread, signal);
@@ -209,7 +213,7 @@ export function* childOfStub(kernel: Kernel, thread: Thread, nr: number): Steps<
       if (born.process === process && thread.generation.agent) {
         born.busy = true;
         yield* moveOut(kernel, born, thread.generation);
-        born.busy = false;
+        endTurn(born);
       } else letGo(born);
     });
     return;

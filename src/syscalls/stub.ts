@@ -17,7 +17,7 @@ import { stopParked } from '../process/parking.js';
 import { deliverFault } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { letGo, lockSpace, occupy, serveRequests } from '../process/turns.js';
+import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
@@ -56,7 +56,10 @@ const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|
 export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
   if (!thread || thread.busy) {
     // A spare stays where it is; an owed interrupt of a busy one is over with this stop.
-    if (thread && stopEvent(stub.status) === PTRACE_EVENT_STOP) stub.resume();
+    if (!thread || stopEvent(stub.status) !== PTRACE_EVENT_STOP) return;
+    wasAsleep((stub.fetch(), stub));
+    // If the process is held, it stays too, and the end of what is being done finds it stopped.
+    setOff(thread);
     return;
   }
   if (isSeccompStop(stub.status)) {

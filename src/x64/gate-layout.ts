@@ -13,7 +13,7 @@ export const GATE_START = 0x4171_a500_0000;
 export const GATE_FREE_END = GATE_START + PAGE;
 /** Exclusive end of the code. The words that the supervisor and the routines share follow. */
 export const GATE_DATA = GATE_START + 2 * PAGE;
-/** The pages that were freed and are kept for reuse (gate-recycle.ts), by the low bits of their number. */
+/** The pages that were freed and are kept for reuse (gate-recycle.ts). */
 export const GATE_KEPT = GATE_START + 3 * PAGE;
 export const KEPT_PAGES = 8192;
 export const GATE_LISTS = GATE_KEPT + KEPT_PAGES * 8;

@@ -4,8 +4,8 @@
  * (measured on Linux 6.18). So what an allocator frees and will use again is _recycled_ instead: its pages
  * are cleared, which costs 0.03 µs a page, and stay.
  *
- * A process keeps at most KEPT_PAGES cleared pages this way. Each is noted in a table, in the slot that the
- * low bits of its number name; a page whose slot holds another one is not kept. A kept page that the program
+ * A process keeps at most KEPT_PAGES cleared pages this way. Each is noted in a table, in the slot that its
+ * number leads to; a page whose slot holds another one is not kept. A kept page that the program
  * uses again stays in its slot: when it is freed the next time, it is known there. When slots are found
  * taken too often, the supervisor empties those whose pages are in use (process/kept-pages.ts).
  *
@@ -33,6 +33,10 @@ const WORDS_PER_PAGE = 512;
 const CHUNK_PAGES = 256;
 
 const RED_ZONE = 128;
+/** Of a page's number: glibc's HEAP_MAX_SIZE. */
+const ARENA_BITS = 14;
+/** About the golden section of the table: the multiples of it are far apart. */
+const SPREAD = 5063;
 
 /** The routine's frame as a subroutine sees it: behind the return address. */
 const FRAME = {
@@ -41,6 +45,15 @@ const FRAME = {
   left: 8 + SAVED.left,
   vector: 8 + SAVED.vector,
 } as const;
+
+/**
+ * Into rdx: neighbours have neighbouring slots, so that a range is not in its own way; and places 64 MB
+ * apart, where the C library puts its arenas, have different ones.
+ */
+function slotOf(a: Assembler, page: 'rax' | 'rdi'): void {
+  a.move('rdx', page).shiftRight('rdx', ARENA_BITS).emit(0x48, 0x69, 0xd2).word32(SPREAD); // imul rdx, rdx, SPREAD
+  a.add('rdx', page).arithmetic('and', 'rdx', KEPT_PAGES - 1);
+}
 
 /** Frees the store's pages below [rdi, rdi + r10), whole pages; what the store does not back is a hole already. */
 export function punchSubroutine(a: Assembler, storeFd: number): void {
@@ -87,7 +100,7 @@ export function recycleSubroutine(a: Assembler): void {
   a.label('next slot').arithmetic('add', 'rcx', -1).jumpIf('s', 'clear');
   a.emit(0x41, 0x80, 0x3c, 0x09, 0).jumpIf('e', 'next slot'); // cmp byte [r9 + rcx], 0
   a.move('rax', 'rdi').add('rax', 'rcx');
-  a.move('rdx', 'rax').arithmetic('and', 'rdx', KEPT_PAGES - 1);
+  slotOf(a, 'rax');
   a.emit(0x49, 0x8b, 0x34, 0xd0); // mov rsi, [r8 + rdx * 8]
   a.testImmediate('rsi', -1).jumpIf('e', 'next slot');
   a.compare('rsi', 'rax').jumpIf('e', 'next slot');
@@ -99,7 +112,7 @@ export function recycleSubroutine(a: Assembler): void {
   a.label('next page').arithmetic('add', 'r10', -1).jumpIf('s', 'recycled');
   a.emit(0x43, 0x80, 0x3c, 0x11, 0).jumpIf('e', 'next page'); // cmp byte [r9 + r10], 0
   a.move('rdi', 'rsi').add('rdi', 'r10');
-  a.move('rdx', 'rdi').arithmetic('and', 'rdx', KEPT_PAGES - 1);
+  slotOf(a, 'rdi');
   a.emit(0x49, 0x89, 0x3c, 0xd0); // mov [r8 + rdx * 8], rdi
   a.emit(0x48, 0xc1, 0xe7, 12); // shl rdi, 12
   a.moveImmediate('rcx', WORDS_PER_PAGE).moveImmediate('rax', 0);

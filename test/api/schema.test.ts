@@ -7,6 +7,7 @@ import type { OperationName, Parameters } from '../../src/supervisor/protocol.js
 /** For every operation one set of parameters with everything in it, and one with the necessary only. */
 const ACCEPTED: { [N in OperationName]: Parameters<N>[] } = {
   ps: [{}],
+  diagnose: [{}],
   threads: [{ process: 'memcached' }, { process: 'redis-server:4711' }, { process: '4711' }],
   areas: [{ process: 'a' }, { process: 'a', generation: 3 }],
   'generation.create': [{ process: 'a' }],

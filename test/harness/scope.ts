@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AtlasClient } from '../../src/api/client.js';
+import { AtlasClient, listRuns } from '../../src/api/client.js';
 import { type User, atlasReadableBy } from './ordinary-user.js';
 import { ATLAS } from './paths.js';
 import { waitForPort } from './ports.js';
@@ -166,9 +166,24 @@ export class Scope {
     }
   }
 
+  /** What the supervisors say that they wait for; one that does not answer is silent here. */
+  async #diagnoses(): Promise<string[]> {
+    process.env.ATLAS_RUNTIME_DIR = this.runtimeFolder;
+    const parts: string[] = [];
+    for (const { name } of await listRuns().catch(() => [])) {
+      const client = await AtlasClient.connect(name).catch(() => undefined);
+      const diagnosis = await client
+        ?.request('diagnose', {})
+        .catch((error: Error) => ({ lines: [error.message] }));
+      parts.push(`supervisor of ${name}:`, ...(diagnosis?.lines ?? ['does not answer']));
+    }
+    return parts;
+  }
+
   /** What every task of this test is doing, and the last events of its supervisors. */
   async report(): Promise<string> {
     const parts = [await describeTasks(await processesOfTest(this.id, this.folder))];
+    parts.push(...(await this.#diagnoses()));
     for (const log of this.#eventLogs) {
       const lines = (await readFile(log, 'utf8').catch(() => '')).trimEnd().split('\n');
       parts.push(

@@ -114,6 +114,19 @@ for (const [kind, flags] of LINKED) {
   );
 }
 
+/** While a rollout is under way, nothing else may touch generations or move threads. */
+async function refusesOthers({ client, pid }: Workers): Promise<void> {
+  const process = `${pid}`;
+  for (;;) {
+    const { patches } = await client.request('patch.status', { process });
+    if (patches.some(({ state }) => state === 'rolling-out')) break;
+  }
+  const refused = { kind: 'refused', message: /under way/ };
+  await assert.rejects(client.request('generation.create', { process }), refused);
+  await assert.rejects(client.request('migrate', { process, to: 0 }), refused);
+  await assert.rejects(client.request('settle', { process }), refused);
+}
+
 scoped(
   'a thread that hardly leaves a replaced function: a barrier gives up in time, the wait-free rollout meets it',
   { seconds: 60, skip },
@@ -126,10 +139,12 @@ scoped(
         / r[-x]{2}p /.test(line),
       );
     const text = await textOnly();
-    await assert.rejects(workers.apply(file, 'global', 300), {
+    const rollout = assert.rejects(workers.apply(file, 'global', 300), {
       kind: 'not-finished',
       message: /inside grind/,
     });
+    await refusesOthers(workers);
+    await rollout;
     assert.deepEqual(await textOnly(), text);
     const before = await workers.proceed(AWAKE);
     assert.ok(
