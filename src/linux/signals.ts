@@ -9,6 +9,9 @@ export const SIGPIPE = 13;
 export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
+export const SIGTSTP = 20;
+export const SIGTTIN = 21;
+export const SIGTTOU = 22;
 export const SIGXFSZ = 25;
 export const SIGSYS = 31;
 

@@ -153,7 +153,7 @@ function disturbance(process: Process, thread: Thread): number {
 function* borrowable(process: Process): Generator<Thread> {
   const later: { thread: Thread; rank: number }[] = [];
   for (const thread of process.threads.values()) {
-    if (thread.stub || thread.atLock || thread.ownTables) continue;
+    if (thread.stub || thread.atLock || thread.ownTables || thread.inHomeCall) continue;
     const rank = disturbance(process, thread);
     if (rank <= 1) yield thread;
     else later.push({ thread, rank });

@@ -24,9 +24,10 @@ const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.connect]);
 export const leaksEintr = (regs: Registers): boolean =>
   regs.signed('rax') === -EINTR && regs.signed('orig_rax') >= 0 && !KEEPS_EINTR.has(regs.signed('orig_rax'));
 
-/** Back before the call, so that it is made again. */
+/** Back before the call, so that it is made again; once only, however often that is asked for at one stop. */
 export function windBack(task: Task): void {
   const { regs } = task;
+  if (regs.signed('orig_rax') < 0) return;
   regs.set('rip', regs.get('rip') - 2);
   regs.copy('rax', regs, 'orig_rax');
   regs.set('orig_rax', -1);

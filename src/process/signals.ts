@@ -27,7 +27,7 @@ import { InjectionScope } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { moveOut, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
-import { stopParked, takeSignal } from './parking.js';
+import { postpone, stopParked } from './parking.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
@@ -173,10 +173,8 @@ function* enterHandler(thread: Thread, signal: number): Steps<void> {
   for (;;) {
     yield* home.nextStop();
     if (isSignalStop(home.status) && stopSignal(home.status) === SIGTRAP) break;
-    if (isSignalStop(home.status)) {
-      thread.stashedSignals.push(takeSignal(thread));
-      home.step();
-    } else if (isGroupStop(home.status)) home.listen();
+    if (isSignalStop(home.status)) home.step(postpone(thread));
+    else if (isGroupStop(home.status)) home.listen();
     else home.step();
   }
   home.fetch();
@@ -202,12 +200,15 @@ function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliv
     regs.set('rip', failed);
     home.commit();
   }
+  let other = 0;
   for (let steps = 0; ; steps++) {
     if (steps > MOST_STEPS) throw new Error(`task ${home.tid} does not leave the gate`);
-    home.step();
+    if (isGroupStop(home.status)) home.listen();
+    else home.step(other);
+    other = 0;
     yield* home.nextStop();
     if (isSignalStop(home.status) && stopSignal(home.status) !== SIGTRAP) {
-      thread.stashedSignals.push(takeSignal(thread));
+      other = postpone(thread);
       continue;
     }
     const rip = home.fetch().get('rip');
@@ -231,8 +232,7 @@ export function parkedStopped(kernel: Kernel, thread: Thread): void {
     return;
   }
   if (thread.busy || !thread.stub) {
-    thread.stashedSignals.push(takeSignal(thread));
-    home.resume();
+    home.resume(postpone(thread));
     return;
   }
   const signal = stopSignal(home.status);
@@ -254,8 +254,7 @@ function* holdStub(thread: Thread): Steps<void> {
     if (isGroupStop(home.status)) home.listen();
   } while (isGroupStop(home.status));
   thread.held = false;
-  if (isSignalStop(home.status)) thread.stashedSignals.push(takeSignal(thread));
-  home.resume();
+  home.resume(isSignalStop(home.status) ? postpone(thread) : 0);
 }
 
 /** Brings the running stub to a stop, at whatever stop comes first; a call it stands before is wound back. */
@@ -319,12 +318,14 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
   thread.caller.assign(stub.regs);
   transplant(kernel, stub, home);
   c.syscall3(SYS.tgkill, thread.process.pid, thread.tid, signal);
-  for (;;) {
-    home.resume();
+  for (let other = 0; ; ) {
+    if (isGroupStop(home.status)) home.listen();
+    else home.resume(other);
+    other = 0;
     yield* home.nextStop();
     if (isSignalStop(home.status)) {
       if (stopSignal(home.status) === signal) break;
-      thread.stashedSignals.push(takeSignal(thread));
+      other = postpone(thread);
     } else if (stopEvent(home.status) !== PTRACE_EVENT_STOP) break;
   }
   ptrace.setSiginfo(home.tid, info);

@@ -5,10 +5,10 @@
  */
 import { ProcessMemory } from '../linux/memory.js';
 import { kernelPlace } from '../linux/proc.js';
-import { isSignalStop, stopSignal } from '../linux/wait.js';
+import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
 import { SIGTRAP } from '../linux/signals.js';
 import type { Breakpoint, Thread } from './model.js';
-import { takeSignal } from './parking.js';
+import { postpone } from './parking.js';
 import type { Steps } from './steps.js';
 
 const INT3 = 0xcc;
@@ -38,11 +38,13 @@ export function* stepOver(thread: Thread, breakpoint: Breakpoint): Steps<void> {
 /** One instruction, whatever else the task reports meanwhile. */
 function* passOne(thread: Thread): Steps<void> {
   const { home } = thread;
-  for (;;) {
-    home.step();
+  for (let other = 0; ; ) {
+    if (isGroupStop(home.status)) home.listen();
+    else home.step(other);
+    other = 0;
     yield* home.nextStop();
     if (!isSignalStop(home.status)) continue;
     if (stopSignal(home.status) === SIGTRAP) return;
-    thread.stashedSignals.push(takeSignal(thread));
+    other = postpone(thread);
   }
 }

@@ -68,7 +68,7 @@ function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefine
   let quiescent = false;
   yield* atStop(kernel, thread, function* () {
     const { home } = thread;
-    if (thread.stub) return undefined;
+    if (thread.stub || thread.inHomeCall) return undefined;
     home.fetch();
     quiescent = judge.judge(thread, home).kind === 'quiescent' && thread.caughtAt !== undefined;
     if (!wasAsleep(home)) quiescent = false;
@@ -129,7 +129,7 @@ function* fromHome(
   const stub = yield* takeStub(kernel, to);
   const attempt = yield* atStop(kernel, thread, function* (asked) {
     // It may have moved between the asking and the stop.
-    if (thread.stub) return undefined;
+    if (thread.stub || thread.inHomeCall) return undefined;
     const { home } = thread;
     home.fetch();
     const verdict = judge?.judge(thread, home);
@@ -157,6 +157,7 @@ function* fromStub(
   return yield* atStop(kernel, thread, function* (asked) {
     const { stub } = thread;
     if (!stub) return undefined;
+    if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
     const { regs } = stub;
     stub.fetch();
     if (regs.signed('orig_rax') >= 0 && (isRestart(regs.signed('rax')) || leaksEintr(regs))) {

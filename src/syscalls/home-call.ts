@@ -24,7 +24,7 @@ import type { Kernel } from '../process/kernel.js';
 import { addProcess, adopt } from '../process/lifecycle.js';
 import { moveOut, transplant } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
-import { stopParked } from '../process/parking.js';
+import { postpone, stopParked } from '../process/parking.js';
 import { deliver, giveVectorState, restoreInfo } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
@@ -54,6 +54,9 @@ export function* homeCall(
   thread.inHomeCall = true;
   thread.process.hold?.arrived(thread);
   try {
+    // The call may take forever: what was asked of the thread on its way here need not wait for that.
+    for (let request = thread.requests.shift(); request; request = thread.requests.shift())
+      yield* request(thread);
     return yield* performAtHome(kernel, thread, nr, onChild);
   } finally {
     thread.inHomeCall = false;
@@ -159,12 +162,14 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
   thread.caller.assign(stub.regs);
   transplant(kernel, stub, home);
   aim(kernel, thread, SYS.rt_sigreturn);
+  let other = 0;
   for (let stops = 0; stops < 2; ) {
-    home.resumeToSyscall();
+    if (isGroupStop(home.status)) home.listen();
+    else home.resumeToSyscall(other);
+    other = 0;
     yield* home.nextStop();
     if (isSyscallStop(home.status)) stops++;
-    else if (isSignalStop(home.status))
-      throw new Error(`signal ${stopSignal(home.status)} before rt_sigreturn at home`);
+    else if (isSignalStop(home.status)) other = postpone(thread);
   }
   home.fetch();
   transplant(kernel, home, stub);
@@ -179,6 +184,7 @@ function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
   const { home } = thread;
   thread.caller.assign(thread.stub!.regs);
   aim(kernel, thread, SYS.getpid);
+  raiseStashed(thread);
   let signal = 0;
   for (;;) {
     if (isGroupStop(home.status)) home.listen();

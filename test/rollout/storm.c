@@ -59,7 +59,10 @@ static void *begetter(void *turn) {
     }
     for (int i = 0; i < 3; i++) {
       void *result;
-      CHECK(pthread_join(threads[i], &result) == 0 && result == &values[i] && values[i] == (int)*count + i + 1);
+      errno = pthread_join(threads[i], &result);
+      CHECK(errno == 0);
+      CHECK(result == &values[i]);
+      CHECK(values[i] == (int)*count + i + 1);
     }
   }
   return NULL;
@@ -86,7 +89,8 @@ static void *signaller(void *turn) {
     int to = (int)(*count % SIGNALLED);
     /* Signals of one number are not counted by the kernel: one at a time. */
     sent[to]++;
-    CHECK(pthread_kill(targets[to], SIGUSR1) == 0);
+    errno = pthread_kill(targets[to], SIGUSR1);
+    CHECK(errno == 0);
     while (handled[to] < sent[to]) sched_yield();
     pause_ms(1);
   }
@@ -137,7 +141,9 @@ static void *spawner(void *turn) {
     pid_t pid;
     CHECK(posix_spawn(&pid, "/bin/true", NULL, NULL, command, environ) == 0);
     int status;
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (status != 0) say("the spawned program: status 0x%x", status);
+    CHECK(status == 0);
     pause_ms(5);
   }
   return NULL;
