@@ -163,7 +163,7 @@ function* borrowable(process: Process): Generator<Thread> {
 
 function* makeBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
   for (const thread of borrowable(process)) {
-    if (thread.home.gone) continue;
+    if (thread.exited) continue;
     let agent: Task | undefined;
     const done = new Condition(kernel.scheduler);
     const onGone = (): void => done.fulfil();

@@ -40,12 +40,17 @@ export function leaveSpace(space: Space): void {
   if (--space.users === 0) space.store[Symbol.dispose]();
 }
 
+function tellEnd(thread: Thread): void {
+  thread.exited = true;
+  for (const tell of thread.onGone) tell();
+  thread.onGone.clear();
+}
+
 /** The thread runs no more; its task's end is reported later, a leader's after all its threads'. */
 export function threadExits(thread: Thread): void {
   const { process } = thread;
   process.threads.delete(thread.tid);
-  for (const tell of thread.onGone) tell();
-  thread.onGone.clear();
+  tellEnd(thread);
   // A leader that has exited has no memory to look at any more.
   const [other] = process.threads.keys();
   if (other !== undefined && process.space.hostPid === thread.tid && process.space.users === 1)
@@ -54,8 +59,7 @@ export function threadExits(thread: Thread): void {
 
 export function removeThread(kernel: Kernel, thread: Thread): void {
   thread.process.threads.delete(thread.tid);
-  for (const tell of thread.onGone) tell();
-  thread.onGone.clear();
+  tellEnd(thread);
   thread.caughtAt?.sleepers.delete(thread);
   kernel.tasks.delete(thread.tid);
 }

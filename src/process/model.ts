@@ -159,6 +159,8 @@ export class Thread {
   lastPauseMicroseconds = 0;
   /** What a woken sleeper does before it goes on, instead of moving to its generation. */
   onWaking: Request | undefined;
+  /** It runs no more: `onGone` has been called, and nothing that is asked of it will be served. */
+  exited = false;
   /** Called once when the thread has ended. */
   readonly onGone = new Set<() => void>();
   /** A job-control stop holds it. */

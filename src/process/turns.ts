@@ -84,6 +84,17 @@ export function serveRequests(kernel: Kernel, thread: Thread): void {
   occupy(kernel, thread, 'request', requests(thread));
 }
 
+/** The same inside another program's work: a request that fails because a task of its own has ended ends alone. */
+export function* serveHere(thread: Thread): Steps<void> {
+  for (let request = thread.requests.shift(); request; request = thread.requests.shift()) {
+    try {
+      yield* request(thread);
+    } catch (error) {
+      if (!(error instanceof TaskGone) || thread.home.gone) throw error;
+    }
+  }
+}
+
 function* requests(thread: Thread): Steps<void> {
   do {
     yield* thread.requests.shift()!(thread);

@@ -94,6 +94,7 @@ function* halt(
     }
     letSleeperGo(thread);
   }
+  if (thread.exited) return;
   const arrived = new Condition(kernel.scheduler);
   const onGone = (): void => arrived.fulfil();
   thread.onGone.add(onGone);

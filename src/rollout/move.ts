@@ -28,7 +28,7 @@ const MOST_WAKE_UPS = 8;
 
 export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt> {
   for (let round = 0; round < MOST_WAKE_UPS; round++) {
-    if (thread.home.gone) return { kind: 'gone' };
+    if (thread.exited) return { kind: 'gone' };
     if (thread.generation === to)
       return {
         kind: 'moved',
@@ -127,6 +127,7 @@ function* fromHome(
     return undefined;
   }
   const stub = yield* takeStub(kernel, to);
+  let used = false;
   const attempt = yield* atStop(kernel, thread, function* (asked) {
     // It may have moved between the asking and the stop.
     if (thread.stub || thread.inHomeCall) return undefined;
@@ -139,11 +140,13 @@ function* fromHome(
       return objection(judge!, verdict);
     }
     if (asleep) return undefined;
+    used = true;
     leave(kernel, thread, to, stub, asked);
     const pauseMicroseconds = thread.lastPauseMicroseconds;
     return { kind: 'moved', pauseMicroseconds, asleep: false };
   });
-  if (thread.stub !== stub) to.spareStubs.push(stub);
+  // Not by what the thread has now: it may have moved on, and have given the stub back itself.
+  if (!used) to.spareStubs.push(stub);
   return attempt;
 }
 
@@ -193,8 +196,9 @@ function* atStop(
   thread: Thread,
   work: (asked: number) => Steps<Attempt | undefined>,
 ): Steps<Attempt | undefined> {
-  const done = new Condition(kernel.scheduler);
   let attempt: Attempt | undefined = { kind: 'gone' };
+  if (thread.exited) return attempt;
+  const done = new Condition(kernel.scheduler);
   const onGone = (): void => done.fulfil();
   thread.onGone.add(onGone);
   const asked = performance.now();

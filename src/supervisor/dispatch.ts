@@ -111,6 +111,12 @@ export class Dispatcher {
     else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
     else if (task.role === 'stub' && thread?.stub === task && !thread.generation.ended) {
       // Killed from outside, by the OOM killer say: the thread cannot go on, so the process must not.
+      kernel.emit('stub-lost', {
+        pid: thread.process.pid,
+        tid: thread.tid,
+        generation: thread.generation.id,
+        status: describeStatus(task.status),
+      });
       c.kill(thread.process.pid, SIGKILL);
     }
     kernel.scheduler.wake(task);

@@ -28,7 +28,7 @@ import { postpone, stopParked } from '../process/parking.js';
 import { deliver, giveVectorState, restoreInfo } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { endTurn, letGo, lockSpace, raiseStashed } from '../process/turns.js';
+import { endTurn, letGo, lockSpace, raiseStashed, serveHere } from '../process/turns.js';
 import type { Registers } from '../x64/registers.js';
 
 const CLONE_VM = 0x100;
@@ -55,8 +55,7 @@ export function* homeCall(
   thread.process.hold?.arrived(thread);
   try {
     // The call may take forever: what was asked of the thread on its way here need not wait for that.
-    for (let request = thread.requests.shift(); request; request = thread.requests.shift())
-      yield* request(thread);
+    yield* serveHere(thread);
     return yield* performAtHome(kernel, thread, nr, onChild);
   } finally {
     thread.inHomeCall = false;
@@ -92,6 +91,8 @@ function* performAtHome(
       home.fetch();
       if (masks && hasSignal(masks.caught, signal)) {
         callerState(kernel, home.regs, caller, nr);
+        // The call is over; who wants to move the thread waits until it stands at the handler.
+        thread.inHomeCall = false;
         yield* deliver(kernel, thread, signal);
         return undefined;
       }
@@ -271,5 +272,8 @@ function continueAs(kernel: Kernel, thread: Thread, child: Task, stack: number):
   regs.set('fs_base', fsBase);
   if (stack !== 0) regs.set('rsp', stack);
   child.commit();
+  const own = thread.callerXstate;
   giveVectorState(kernel, thread, child);
+  // The caller itself still needs it.
+  thread.callerXstate = own;
 }

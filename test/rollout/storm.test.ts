@@ -20,16 +20,20 @@ async function storm(scope: Scope, work: (process: string) => Promise<void>): Pr
   }
   try {
     await work(NAME);
-  } finally {
+  } catch (error) {
     await writeFile(end, '');
+    const { status, stdout, stderr } = await started.outcome();
+    const report = `the program ended with ${status}\n${stdout}${stderr}${await scope.report()}`;
+    throw new Error(`${(error as Error).message}\n${report}`, { cause: error });
   }
+  await writeFile(end, '');
   const { status, stdout, stderr } = await started.outcome();
   assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: 'under way\nall right\n', stderr: '' });
 }
 
 scoped(
   'forks, births, signals and memory calls of threads that are moved there and back',
-  { seconds: 40 },
+  { seconds: 60 },
   (scope) =>
     storm(scope, async (process) => {
       const client = await scope.client(NAME);
@@ -44,7 +48,7 @@ scoped(
     }),
 );
 
-scoped('two clients who move the same threads to different generations', { seconds: 40 }, (scope) =>
+scoped('two clients who move the same threads to different generations', { seconds: 60 }, (scope) =>
   storm(scope, async (process) => {
     const client = await scope.client(NAME);
     const create = async (): Promise<number> =>
@@ -67,7 +71,7 @@ scoped('two clients who move the same threads to different generations', { secon
   }),
 );
 
-scoped('a process that is stopped and continued while its threads are moved', { seconds: 40 }, (scope) =>
+scoped('a process that is stopped and continued while its threads are moved', { seconds: 60 }, (scope) =>
   storm(scope, async (name) => {
     const client = await scope.client(NAME);
     const { processes } = await client.request('ps', {});
