@@ -40,8 +40,10 @@ export function leaveSpace(space: Space): void {
   if (--space.users === 0) space.store[Symbol.dispose]();
 }
 
-function tellEnd(thread: Thread): void {
+/** From here on nothing can be asked of the thread: it ends, or is about to. */
+export function tellEnd(thread: Thread): void {
   thread.exited = true;
+  thread.requests.length = 0;
   for (const tell of thread.onGone) tell();
   thread.onGone.clear();
 }

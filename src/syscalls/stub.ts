@@ -11,6 +11,7 @@ import { agentCall, killGenerations } from '../process/generation.js';
 import { wasAsleep } from '../process/hold.js';
 import { call, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
+import { tellEnd } from '../process/lifecycle.js';
 import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
@@ -217,4 +218,6 @@ function* exitAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   home.regs.set('orig_rax', -1);
   home.commit();
   retireStub(thread);
+  // At home it stands in the gate, before its last call: not a place from which it may be moved.
+  tellEnd(thread);
 }
