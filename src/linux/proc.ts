@@ -123,6 +123,14 @@ export function signalMasks(tid: number): SignalMasks | undefined {
   };
 }
 
+/** Users, groups and capabilities of a task as /proc/TID/status gives them: equal texts mean equal rights. */
+export function credentials(tid: number): string | undefined {
+  return readOrUndefined(`/proc/${tid}/status`)
+    ?.split('\n')
+    .filter((line) => /^(Uid|Gid|Groups|Cap...):/.test(line))
+    .join('\n');
+}
+
 export const hasSignal = (mask: bigint, signal: number): boolean =>
   ((mask >> BigInt(signal - 1)) & 1n) === 1n;
 

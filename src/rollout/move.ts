@@ -6,7 +6,7 @@ import { catchSleeper, expectAt, letSleeperGo } from '../process/breakpoints.js'
 import { ask, wasAsleep, windBack, leaksEintr } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { isRestart } from '../linux/errno.js';
-import { kernelPlace } from '../linux/proc.js';
+import { credentials, kernelPlace } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
 import { getXstate } from '../linux/ptrace.js';
 import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.js';
@@ -37,6 +37,10 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judg
       };
     if (thread.ownTables && to.agent) {
       return { kind: 'pending', reason: 'has a file table or working directory of its own (unshare)' };
+    }
+    // Credentials belong to tasks: in a stub with others the thread would have another's rights.
+    if (to.agent && credentials(thread.tid) !== credentials(to.agent.tid)) {
+      return { kind: 'pending', reason: 'has credentials of its own' };
     }
     if (thread.caughtAt) {
       if (to.agent) thread.generation = to;

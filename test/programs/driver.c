@@ -29,6 +29,8 @@ int main(int argc, char **argv) {
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
+      /* With a parent outside of its group the program can be stopped; an orphaned group's members ignore SIGTSTP. */
+      CHECK(setpgid(0, 0) == 0);
       redirect(folder, name, "stdout", 1);
       redirect(folder, name, "stderr", 2);
       execl(argv[i], name, (char *)NULL);
