@@ -8,12 +8,13 @@ import type { Kernel } from './kernel.js';
 import type { Space } from './model.js';
 import { pause, type Steps } from './steps.js';
 
-const LEAST_PATIENCE = 64;
+/** Pages. */
+const LEAST_PATIENCE = 1024;
 const MOST_PATIENCE = 1 << 20;
 /** How many slots are looked at before other events get their turn. */
 const SLOTS_PER_TURN = 64;
-/** If fewer were in the way, the table is full of pages that are kept with good reason. */
-const FEW = KEPT_PAGES / 8;
+/** Milliseconds. A table that is in the way again so soon is full with good reason. */
+const SOON = 1000;
 
 export function setPatience({ store, patience }: Space): void {
   store.write(GATE_PATIENCE, new Uint8Array(Int32Array.of(patience).buffer));
@@ -34,16 +35,16 @@ export function* sweepKeptPages(kernel: Kernel, space: Space): Steps<void> {
   store.read(GATE_KEPT, new Uint8Array(table.buffer));
   const page = Buffer.alloc(PAGE);
   const empty = new Uint8Array(8);
-  let emptied = 0;
   for (const [slot, number] of table.entries()) {
     if (slot % SLOTS_PER_TURN === SLOTS_PER_TURN - 1) yield* pause(kernel.scheduler);
     if (space.users === 0) return;
     if (number !== 0n && isKept(store, Number(number) * PAGE, page)) continue;
     if (number !== 0n) store.write(GATE_KEPT + slot * 8, empty);
-    emptied++;
   }
   space.sweeping = false;
-  space.patience = emptied < FEW ? Math.min(space.patience * 4, MOST_PATIENCE) : LEAST_PATIENCE;
+  const now = performance.now();
+  space.patience = now - space.sweptAt < SOON ? Math.min(space.patience * 4, MOST_PATIENCE) : LEAST_PATIENCE;
+  space.sweptAt = now;
   setPatience(space);
 }
 

@@ -72,7 +72,9 @@ export class Space {
   readonly heap: Heap;
   /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
   sweeping = false;
-  patience = 64;
+  patience = 1024;
+  /** Milliseconds, as performance.now() says. */
+  sweptAt = Number.NEGATIVE_INFINITY;
   /** Code that rewritten call sites jump to. */
   readonly islands: Island[] = [];
   /** Breakpoint bytes in the base's text, by address. */

@@ -36,7 +36,7 @@ export const GATE_BREAK_END = GATE_DATA + 24;
 /** The end of what is mapped for the heap; from the break on it is inaccessible. */
 export const GATE_BREAK_TOP = GATE_DATA + 32;
 
-/** How many ranges may still find a slot taken before the supervisor looks through the kept pages. */
+/** How many pages may still find their slot taken before the supervisor looks through the kept pages. */
 export const GATE_PATIENCE = GATE_DATA + 40;
 
 /** A number that Linux will not give to a system call: made from the gate, it means "done, look at rdi". */

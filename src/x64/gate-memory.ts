@@ -35,6 +35,9 @@ export const SAVED = {
   /** The whole range that brk frees. */
   freed: 352,
   freedLength: 360,
+  /** While one page is given back: its index in the chunk, and the number of the chunk's first page. */
+  index: 368,
+  firstPage: 376,
 } as const;
 const ARGUMENTS = ['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'] as const;
 

@@ -33,6 +33,10 @@ const WORDS_PER_PAGE = 512;
 const CHUNK_PAGES = 256;
 
 const RED_ZONE = 128;
+/** In mincore's vector, where 1 says that a page exists: its slot holds another page. */
+const GIVE_BACK = 2;
+/** So many pages of a chunk are given back one by one; with more, it is cheaper to give back the whole range at once. */
+const MOST_GIVEN_BACK = 16;
 /** Of a page's number: glibc's HEAP_MAX_SIZE. */
 const ARENA_BITS = 14;
 /** About the golden section of the table: the multiples of it are far apart. */
@@ -44,6 +48,8 @@ const FRAME = {
   length: 8 + SAVED.length,
   left: 8 + SAVED.left,
   vector: 8 + SAVED.vector,
+  index: 8 + SAVED.index,
+  firstPage: 8 + SAVED.firstPage,
 } as const;
 
 /**
@@ -70,7 +76,7 @@ export function punchSubroutine(a: Assembler, storeFd: number): void {
  * store's. Destroys rcx, rdx, rsi, rdi, r8 to r11.
  */
 export function recycleSubroutine(a: Assembler): void {
-  if (SAVED.freedLength + 8 + RED_ZONE > GATE_FRAME) throw new Error('the frame has no room for the vector');
+  if (SAVED.firstPage + 8 + RED_ZONE > GATE_FRAME) throw new Error('the frame has no room for the vector');
   a.external('foreign', GATE_FOREIGN).external('kept', GATE_KEPT);
   const compareForeign = (): void => {
     a.emit(0x80, 0x3c, 0x01, 0); // cmp byte [rcx + rax], 0
@@ -96,7 +102,7 @@ export function recycleSubroutine(a: Assembler): void {
   a.loadAddress('r8', 'kept').move('r9', 'rsp').arithmetic('add', 'r9', FRAME.vector);
 
   // Is there a slot for every page that exists? rdi: number of the first page, rcx: index of one.
-  a.move('rcx', 'r10');
+  a.move('rcx', 'r10').moveImmediate('r11', MOST_GIVEN_BACK);
   a.label('next slot').arithmetic('add', 'rcx', -1).jumpIf('s', 'clear');
   a.emit(0x41, 0x80, 0x3c, 0x09, 0).jumpIf('e', 'next slot'); // cmp byte [r9 + rcx], 0
   a.move('rax', 'rdi').add('rax', 'rcx');
@@ -104,19 +110,27 @@ export function recycleSubroutine(a: Assembler): void {
   a.emit(0x49, 0x8b, 0x34, 0xd0); // mov rsi, [r8 + rdx * 8]
   a.testImmediate('rsi', -1).jumpIf('e', 'next slot');
   a.compare('rsi', 'rax').jumpIf('e', 'next slot');
-  a.lockDecrement(GATE_PATIENCE).jumpIf('ne', 'recycle failed').moveImmediate('rax', TABLE_IS_FULL).return();
+  a.emit(0x41, 0xc6, 0x04, 0x09, GIVE_BACK); // mov byte [r9 + rcx], GIVE_BACK
+  a.arithmetic('add', 'r11', -1).jumpIf('e', 'recycle failed');
+  a.lockDecrement(GATE_PATIENCE).jumpIf('ne', 'next slot').moveImmediate('rax', TABLE_IS_FULL).return();
   a.label('recycle failed').moveImmediate('rax', 1).return();
 
   a.label('clear').emit(0xfc); // cld
   a.move('rsi', 'rdi');
   a.label('next page').arithmetic('add', 'r10', -1).jumpIf('s', 'recycled');
   a.emit(0x43, 0x80, 0x3c, 0x11, 0).jumpIf('e', 'next page'); // cmp byte [r9 + r10], 0
+  a.emit(0x43, 0x80, 0x3c, 0x11, GIVE_BACK).jumpIf('e', 'give back'); // cmp byte [r9 + r10], GIVE_BACK
   a.move('rdi', 'rsi').add('rdi', 'r10');
   slotOf(a, 'rdi');
   a.emit(0x49, 0x89, 0x3c, 0xd0); // mov [r8 + rdx * 8], rdi
   a.emit(0x48, 0xc1, 0xe7, 12); // shl rdi, 12
   a.moveImmediate('rcx', WORDS_PER_PAGE).moveImmediate('rax', 0);
   a.label('zeroing').emit(0xf3, 0x48, 0xab).jump('next page'); // rep stosq
+  a.label('give back').store('rsp', FRAME.index, 'r10').store('rsp', FRAME.firstPage, 'rsi');
+  a.move('rdi', 'rsi').add('rdi', 'r10').emit(0x48, 0xc1, 0xe7, 12); // shl rdi, 12
+  a.moveImmediate('r10', 4096).call('punch');
+  a.load('r10', 'rsp', FRAME.index).load('rsi', 'rsp', FRAME.firstPage).jump('next page');
+
   a.label('recycled').load('rdi', 'rsp', FRAME.address).load('r10', 'rsp', FRAME.left);
   a.load('rax', 'rsp', FRAME.length).add('rdi', 'rax').subtract('r10', 'rax').jumpIf('ne', 'next chunk');
   a.moveImmediate('rax', 0).return().label('recycle end');
