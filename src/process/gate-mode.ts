@@ -4,6 +4,8 @@ import type { Kernel } from './kernel.js';
 import type { Space } from './model.js';
 import { pause, type Steps } from './steps.js';
 
+const LOOKS_AWAKE = 1000;
+
 type Reason = 'wantsPlural' | 'heapGrows';
 
 /** From now on; who is inside still acts on what was before, until `untilGateIsEmpty`. */
@@ -20,10 +22,12 @@ export function openGate(space: Space, reason: Reason): void {
 
 export function* untilGateIsEmpty(kernel: Kernel, space: Space): Steps<void> {
   const inflight = new Uint32Array(1);
-  for (;;) {
+  for (let looks = 0; ; looks++) {
     space.store.read(GATE_INFLIGHT, new Uint8Array(inflight.buffer));
     if (inflight[0] === 0) return;
-    yield* pause(kernel.scheduler);
+    // A routine takes microseconds; but job control may have stopped a thread in the middle of one.
+    if (looks < LOOKS_AWAKE) yield* pause(kernel.scheduler);
+    else yield* kernel.sleep(1);
   }
 }
 

@@ -94,6 +94,8 @@ function* performAtHome(
         // The call is over; who wants to move the thread waits until it stands at the handler.
         thread.inHomeCall = false;
         yield* deliver(kernel, thread, signal);
+        // It was moved while the home was inside the call: the handler runs where the thread lives now.
+        if (!thread.stub && thread.generation.agent) yield* moveOut(kernel, thread, thread.generation);
         return undefined;
       }
       // Ignored, stopping or deadly: the kernel does it, and restarts the call; except for those that leak.

@@ -22,7 +22,7 @@ import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turn
 import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
-import { MEMORY_HANDLERS } from './memory.js';
+import { MEMORY_HANDLERS, noteLocked } from './memory.js';
 import { refusalErrno, stubClassOf } from './table.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
@@ -49,6 +49,8 @@ const PATH_FIRST: ReadonlySet<number> = new Set(
     SYS.truncate,
   ].map(Number),
 );
+/** Locked memory keeps its data whatever is advised: the gate must know, also when it works again. */
+const LOCKS_MEMORY: ReadonlySet<number> = new Set([SYS.mlock, SYS.mlock2, SYS.mlockall]);
 const LONGEST_PATH_PREFIX = 32;
 const RLIMIT_NOFILE = 7;
 const LIMITS: ReadonlySet<number> = new Set([SYS.setrlimit, SYS.prlimit64]);
@@ -101,6 +103,7 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       letGo(thread);
       return;
     case 'everywhere': {
+      if (LOCKS_MEMORY.has(nr)) noteLocked(thread.process.space);
       if ((nr === SYS.setrlimit ? regs.int('rdi') : regs.int('rsi')) === RLIMIT_NOFILE && LIMITS.has(nr)) {
         occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
         return;

@@ -12,7 +12,8 @@
  * Only memory that is the store's, mapped and writable may be cleared:
  *
  * - mincore says what is mapped, and which pages there are: a hole stays a hole;
- * - GATE_FOREIGN says where other things than the store may be mapped (process/foreign.ts);
+ * - GATE_FOREIGN says where other things than the store may be mapped (process/foreign.ts), by granules of
+ *   16 MiB, and no range is longer than one;
  * - a page that cannot be written faults, and the supervisor sends the thread to `recycle failed`.
  */
 import { SYS } from '../linux/syscall-numbers.js';
@@ -69,11 +70,10 @@ export function punchSubroutine(a: Assembler, storeFd: number): void {
 }
 
 /**
- * Clears [rdi, rdi + r10), whole pages, if all of it may be kept: then rax is 0, else it is
- * 1, or TABLE_IS_FULL when the supervisor should look through the table, and the content is as
- * undefined as that of memory that is about to be freed, and at any instruction a thread may be sent to
- * `recycle failed`. Entry `recycle heap` is for what is known to be the
- * store's. Destroys rcx, rdx, rsi, rdi, r8 to r11.
+ * Clears [rdi, rdi + r10), whole pages. In rax: 0 when that is done; 1 when it may not be, or
+ * TABLE_IS_FULL when the supervisor should look through the table as well: then a part may be cleared, and the
+ * caller frees the range in another way. So a thread may be sent from any instruction to `recycle failed`.
+ * Entry `recycle heap` is for what is known to be the store's. Destroys rcx, rdx, rsi, rdi, r8 to r11.
  */
 export function recycleSubroutine(a: Assembler): void {
   if (SAVED.firstPage + 8 + RED_ZONE > GATE_FRAME) throw new Error('the frame has no room for the vector');
@@ -82,7 +82,11 @@ export function recycleSubroutine(a: Assembler): void {
     a.emit(0x80, 0x3c, 0x01, 0); // cmp byte [rcx + rax], 0
     a.jumpIf('ne', 'recycle failed');
   };
-  a.label('recycle').loadAddress('rcx', 'foreign');
+  // A longer range could have a granule between its first and its last one, which nobody would look at.
+  a.label('recycle')
+    .arithmetic('cmp', 'r10', 2 ** GRANULE_BITS)
+    .jumpIf('a', 'recycle failed');
+  a.loadAddress('rcx', 'foreign');
   a.move('rax', 'rdi').shiftRight('rax', GRANULE_BITS);
   compareForeign();
   a.move('rax', 'rdi').add('rax', 'r10').arithmetic('add', 'rax', -1).shiftRight('rax', GRANULE_BITS);

@@ -47,7 +47,26 @@ static void *churner(void *area) {
   return NULL;
 }
 
+/* Something else in the middle of a long range, with ordinary memory for many megabytes around it. */
+static void long_range(void) {
+  FILE *file = tmpfile();
+  CHECK(ftruncate(fileno(file), MB) == 0);
+  char *wide = mmap((void *)(1UL << 41), 96 * MB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(wide == (char *)(1UL << 41));
+  char *middle = wide + 24 * MB;
+  CHECK(mmap(middle, MB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(file), 0) == middle);
+  memset(wide, 6, 24 * MB), memset(middle, 's', MB), memset(middle + MB, 6, 23 * MB);
+  CHECK(madvise(wide + 15 * MB, 18 * MB, MADV_DONTNEED) == 0);
+  char byte;
+  CHECK(pread(fileno(file), &byte, 1, 5) == 1);
+  say("in the middle: %c %c, around it: %d %d", middle[5], byte, all_zero(wide + 15 * MB, 9 * MB),
+      all_zero(middle + MB, 8 * MB));
+  CHECK(wide[15 * MB - 1] == 6 && wide[33 * MB] == 6);
+  CHECK(munmap(wide, 96 * MB) == 0);
+}
+
 int main(void) {
+  long_range();
   char *area = map(200 * MB, MAP_PRIVATE | MAP_ANONYMOUS, -1);
   churn(area, 8 * MB, MADV_DONTNEED, 200);
   churn(area, 8 * MB, MADV_FREE, 50);
