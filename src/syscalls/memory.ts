@@ -101,7 +101,11 @@ function* mmap(perform: Performer, space: Space, regs: Registers): Steps<number>
   const belongsInStore = isPrivate && (anonymous || (protection & PROT_WRITE) !== 0);
   if (!belongsInStore && anonymous && space.plural) return yield* mmapSharedAnonymous(perform, space, regs);
   if (!belongsInStore) {
-    if (fixed) forget(space, hint, length);
+    if (fixed && isUserRange(hint, length)) {
+      forget(space, hint, length);
+      // Before the mapping is there: the gate must not take it for the store's for a moment.
+      markForeign(space, hint, length);
+    }
     const result = yield* perform.home(SYS.mmap, hint, regs.get('rsi'), protection, flags, fd, offset);
     if (!isError(result)) {
       markForeign(space, result, length);
