@@ -150,6 +150,10 @@ export const threadGroup = (tid: number): number => {
   return Number(/^Tgid:\s*(\d+)$/m.exec(text ?? '')?.[1] ?? 0);
 };
 
+/** The process that the kernel counts as the parent of a process, or of a thread's process; 0 when it is gone. */
+export const parentOf = (tid: number): number =>
+  Number(/^PPid:\s*(\d+)$/m.exec(readOrUndefined(`/proc/${tid}/status`) ?? '')?.[1] ?? 0);
+
 export function executable(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/exe`);

@@ -1,4 +1,5 @@
 /** Whether the gate performs memory calls in the process, or sends them to the supervisor. */
+import { AtlasError } from '../errors/atlas-error.js';
 import { GATE_INFLIGHT, GATE_MODE } from '../x64/gate.js';
 import type { Kernel } from './kernel.js';
 import type { Space } from './model.js';
@@ -20,12 +21,20 @@ export function openGate(space: Space, reason: Reason): void {
   writeMode(space);
 }
 
-export function* untilGateIsEmpty(kernel: Kernel, space: Space): Steps<void> {
+/** @param deadline as performance.now() says */
+export function* untilGateIsEmpty(kernel: Kernel, space: Space, deadline: number): Steps<void> {
   const inflight = new Uint32Array(1);
   for (let looks = 0; ; looks++) {
     space.store.read(GATE_INFLIGHT, new Uint8Array(inflight.buffer));
     if (inflight[0] === 0) return;
     // A routine takes microseconds; but job control may have stopped a thread in the middle of one.
+    if (performance.now() >= deadline) {
+      throw new AtlasError(
+        'not-finished',
+        `A thread of process ${space.hostPid} is stopped in the middle of a memory call.`,
+        'Is the process stopped? Send it SIGCONT.',
+      );
+    }
     if (looks < LOOKS_AWAKE) yield* pause(kernel.scheduler);
     else yield* kernel.sleep(1);
   }

@@ -106,18 +106,30 @@ export function* batch(
 }
 
 /**
- * Borrows a program's thread: remembers registers and signal mask, blocks all signals, and gives both
- * back. Between, the task performs calls for us. The task must be stopped; a call it was interrupted in is
+ * Borrows a program's thread for `work`: remembers registers and signal mask, blocks all signals, and gives both
+ * back, however the work ends. The task must be stopped, and is left stopped; a call it was interrupted in is
  * restarted by the kernel afterwards, as after any stop (ptrace(2), "Syscall-stops").
  */
+export function* borrow<T>(kernel: Kernel, task: Task, work: (scope: InjectionScope) => Steps<T>): Steps<T> {
+  const scope = new InjectionScope(kernel, task);
+  try {
+    return yield* work(scope);
+  } finally {
+    yield* scope.restore();
+  }
+}
+
+/** What `borrow` does, for those whose work ends elsewhere. */
 export class InjectionScope {
   readonly #saved = new Registers();
   readonly #mask = new Uint8Array(ptrace.SIGSET_SIZE);
+  readonly #image: number;
 
   constructor(
     readonly kernel: Kernel,
     readonly task: Task,
   ) {
+    this.#image = task.image;
     this.#saved.assign(task.fetch());
     ptrace.getSigmask(task.tid, this.#mask);
     ptrace.setSigmask(task.tid, ALL_SIGNALS);
@@ -132,9 +144,10 @@ export class InjectionScope {
     return this.#saved;
   }
 
-  /** Leaves the task stopped, as it was found. */
+  /** Leaves the task stopped, as it was found; unless it has ended, or executes another program. */
   *restore(): Steps<void> {
     const { task } = this;
+    if (task.gone || task.image !== this.#image) return;
     const restarts = this.#saved.signed('orig_rax') >= 0 && isRestart(this.#saved.signed('rax'));
     if (restarts) {
       // The kernel looks at restart codes only on its way out through signal work: an interrupt takes it there.

@@ -27,8 +27,10 @@ export class Task implements Waitable {
   readonly postponed: number[] = [];
   /** The last task that a clone of this one made. */
   newborn = 0;
-  /** Of a base agent: the space it serves. */
+  /** Of a task that belongs to Atlas: the space it serves. */
   space: Space | undefined;
+  /** Counts the programs that it has executed. */
+  image = 0;
   /** Valid from `fetch` until the task runs again. */
   readonly regs = new Registers();
 

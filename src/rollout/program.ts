@@ -117,7 +117,7 @@ export function targetOf(
   return {
     elf: readElf(readFileSync(`/proc/${process.space.hostPid}/exe`), process.executable),
     loadBias: loadBias(process),
-    readText: (address, length) => readView(process, process.space.base, address, length),
+    readText: (address, length) => readView(process.space.base, address, length),
     symbolAddress: (name) => modules.symbolAddress(name),
     ...(applied ? { applied } : {}),
   };

@@ -5,16 +5,17 @@
 import { EINVAL, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { isSyscallStop } from '../linux/wait.js';
+import { isSyscallStop, PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
 import { PAGE, pageUp } from '../memory/store.js';
-import { birthOf, ChildTid, performClone, separate } from '../process/fork.js';
+import { birthOf, ChildTid, performClone, separate, Untraced } from '../process/fork.js';
 import { Hold } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
-import { addProcess, adopt } from '../process/lifecycle.js';
+import { addForked, adopt } from '../process/lifecycle.js';
 import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_STACK } from '../process/mapping.js';
 import type { Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
+import { TextCopy } from '../process/text.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
 import { GATE_DATA, GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { ARGUMENTS } from '../x64/registers.js';
@@ -70,7 +71,7 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       if (!space.plural) {
         const [start, length] = [regs.get('rdi'), regs.get('rsi')];
         if (start % PAGE === 0) space.store.punch(start, pageUp(length));
-        letGo(thread);
+        letThrough(thread);
         return;
       }
       break;
@@ -79,7 +80,7 @@ export function trapped(kernel: Kernel, thread: Thread): void {
     case SYS.shmdt:
     case SYS.membarrier:
       if (!space.plural) {
-        letGo(thread);
+        letThrough(thread);
         return;
       }
       break;
@@ -95,17 +96,13 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
     case SYS.clone:
-      if (regs.get('rdi') & CLONE_UNTRACED) {
-        regs.set('rdi', regs.get('rdi') - CLONE_UNTRACED);
-        home.commit();
-      }
-      if (regs.get('rdi') & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
+    case SYS.clone3: {
+      const flags = nr === SYS.clone ? regs.get('rdi') : clone3Flags(thread);
+      if (!(flags & CLONE_VM)) occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
+      else if (flags & CLONE_UNTRACED) occupy(kernel, thread, 'clone', cloneTraced(kernel, thread, nr));
+      else letGo(thread);
       return;
-    case SYS.clone3:
-      if (clone3Flags(thread) & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
-      return;
+    }
     case SYS.unshare:
       if (regs.get('rdi') & (CLONE_FILES | CLONE_FS)) thread.ownTables = true;
       letGo(thread);
@@ -130,8 +127,13 @@ export function trapped(kernel: Kernel, thread: Thread): void {
   else letGo(thread);
 }
 
-/** Quiescence has to look at the stack below, too, of a thread that handles a signal on its alternate stack. */
+/**
+ * What the thread names as its alternate signal stack (its runner at the call, registers fetched): quiescence has to
+ * look at the stack below, too, of a thread that handles a signal there. A call that will fail is not told apart; the
+ * thread would have to run on memory that it has just named in vain to be misjudged.
+ */
 export function noteAlternateStack(thread: Thread): void {
+  const SS_DISABLE = 2;
   // stack_t: ss_sp, ss_flags, ss_size (sigaltstack(2))
   using memory = new ProcessMemory(thread.runner.tid);
   const pointer = thread.runner.regs.get('rdi');
@@ -140,10 +142,7 @@ export function noteAlternateStack(thread: Thread): void {
   const view = new DataView(bytes.buffer);
   const start = Number(view.getBigUint64(0, true));
   const end = start + Number(view.getBigUint64(16, true));
-  const { alternateStacks } = thread.process.space;
-  if (end > start && !alternateStacks.some((known) => known.start === start && known.end === end)) {
-    alternateStacks.push({ start, end });
-  }
+  thread.alternateStack = view.getInt32(8, true) & SS_DISABLE || end <= start ? undefined : { start, end };
 }
 
 /** The gate's own way to the supervisor, for what its routine does not do. */
@@ -157,6 +156,12 @@ function redirect(kernel: Kernel, thread: Thread, nr: number): void {
   regs.set('rax', nr);
   regs.set('orig_rax', -1);
   thread.home.commit();
+  letGo(thread);
+}
+
+/** Makes its memory call by itself: a generation that is made before it stops again might miss it. */
+function letThrough(thread: Thread): void {
+  thread.letThrough = true;
   letGo(thread);
 }
 
@@ -180,29 +185,43 @@ function clone3Flags(thread: Thread): number {
 function* forkAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { process, home } = thread;
   using _lock = yield* lockSpace(thread);
-  const hold = new Hold(kernel, process, letGo);
+  const hold = new Hold(kernel, process.space, letGo);
   yield* hold.stop(thread);
   try {
     using memory = new ProcessMemory(home.tid);
-    const tid = new ChildTid(home.fetch(), nr, memory);
+    using text = new TextCopy(process.space.base);
+    const untraced = new Untraced(home.fetch(), nr, home.tid);
+    const tid = new ChildTid(home.regs, nr, memory);
     home.commit();
     const child = yield* performClone(kernel, home);
     tid.undo(home.fetch(), memory);
+    untraced.undo(home.regs);
     home.commit();
     if (typeof child === 'number') return;
     yield* birthOf(child);
-    const space = yield* separate(kernel, process, child, thread.generation);
+    const space = yield* separate(kernel, process, child, thread.generation, text);
     tid.write(child, space.store);
-    const born = addProcess(kernel, child, space, process);
-    letGo(born);
+    letGo(addForked(kernel, thread, child, space));
   } finally {
     hold.release();
   }
 }
 
+/** A clone that shares memory and asks not to be traced. */
+function* cloneTraced(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  const { home } = thread;
+  const untraced = new Untraced(home.fetch(), nr, home.tid);
+  home.commit();
+  const child = yield* performClone(kernel, home);
+  untraced.undo(home.fetch());
+  home.commit();
+  if (typeof child !== 'number') cloned(kernel, thread, child);
+}
+
 /** A clone that shares memory, seen at its creator's event stop. */
 export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
   const thread = adopt(kernel, creator, child);
+  if (stopEvent(creator.home.status) === PTRACE_EVENT_VFORK) creator.vforkChild = thread.process;
   if (child.stopped) letGo(thread);
 }
 

@@ -354,7 +354,7 @@ function* brk(perform: Performer, space: Space, regs: Registers): Steps<number> 
   if (space.plural) return yield* moveBreak(perform, space, regs.get('rdi'));
   closeGate(space, 'heapGrows');
   try {
-    yield* untilGateIsEmpty(perform.kernel, space);
+    yield* untilGateIsEmpty(perform.kernel, space, Number.POSITIVE_INFINITY);
     return yield* moveBreak(perform, space, regs.get('rdi'));
   } finally {
     openGate(space, 'heapGrows');

@@ -6,16 +6,17 @@ import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
-import { isSynchronous } from '../linux/signals.js';
+import { isSynchronous, SIGTRAP } from '../linux/signals.js';
 import { agentCall, killGenerations } from '../process/generation.js';
-import { wasAsleep } from '../process/hold.js';
-import { call, InjectionScope } from '../process/inject.js';
+import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
+import { borrow, call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { tellEnd } from '../process/lifecycle.js';
-import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
+import { giveBack } from '../process/place.js';
 import { stopParked } from '../process/parking.js';
-import { deliverFault } from '../process/signals.js';
+import { trapIsPending } from '../process/breakpoints.js';
+import { deliverFault, hitBreakpoint, wakeUpAt } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
@@ -65,14 +66,22 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
     setOff(thread);
     return;
   }
+  const asleep = thread.place.at === 'asleep';
   if (isSeccompStop(stub.status)) {
-    stubCall(kernel, stub, thread);
+    if (asleep) {
+      // It stood before this call when we thought that it slept in it.
+      windBack((stub.fetch(), stub));
+      wakeUpAt(kernel, thread);
+    } else stubCall(kernel, stub, thread);
     return;
   }
   if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
+    if (stopSignal(stub.status) === SIGTRAP && hitBreakpoint(kernel, thread)) return;
     occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
   } else if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
-  else if (thread.process.hold) {
+  else if (trapIsPending(thread)) stub.resume();
+  else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
+  else if (thread.process.space.hold) {
     wasAsleep((stub.fetch(), stub));
     letGo(thread);
   } else if (thread.requests.length > 0) serveRequests(kernel, thread);
@@ -185,7 +194,10 @@ function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
     if (!generation.agent) continue;
     yield* agentCall(kernel, generation, nr, ...args);
     if (!CREDENTIALS.has(nr)) continue;
-    for (const spare of generation.spareStubs) yield* call(kernel, spare, nr, ...args);
+    // Taken out meanwhile: nobody may be given one that is in the middle of the call.
+    const spares = generation.spareStubs.splice(0);
+    for (const spare of spares) yield* call(kernel, spare, nr, ...args);
+    for (const spare of spares) giveBack(generation, spare);
   }
   if (CREDENTIALS.has(nr)) yield* replay(kernel, thread, nr, args);
 }
@@ -204,9 +216,7 @@ function* both(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
 /** Has the stub make the call too: its own state changes as the home's did. */
 function* replay(kernel: Kernel, thread: Thread, nr: number, args: readonly number[]): Steps<void> {
   if (!thread.stub) return;
-  const scope = new InjectionScope(kernel, thread.stub);
-  yield* scope.call(nr, ...args);
-  yield* scope.restore();
+  yield* borrow(kernel, thread.stub, (scope) => scope.call(nr, ...args));
 }
 
 /** The thread, or the process, ends: its home does, with all that hangs on its identity; the stub is free. */
@@ -214,13 +224,13 @@ function* exitAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const stub = thread.stub!;
   const { home } = thread;
   yield* stopParked(thread);
-  if (nr === SYS.exit_group && thread.process.space.users === 1) killGenerations(thread.process.space);
+  if (nr === SYS.exit_group && thread.process.space.users === 1)
+    killGenerations(kernel, thread.process.space);
   home.regs.assign(stub.regs);
   home.regs.set('rip', kernel.gate.call);
   home.regs.set('rax', nr);
   home.regs.set('orig_rax', -1);
   home.commit();
-  retireStub(thread);
   // At home it stands in the gate, before its last call: not a place from which it may be moved.
   tellEnd(thread);
 }
