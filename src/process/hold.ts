@@ -5,6 +5,7 @@
  * inside a system call that could sleep on.
  */
 import { EINTR, isRestart } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
 import { signalMasks } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import type { Registers } from '../x64/registers.js';
@@ -20,16 +21,34 @@ import type { Task } from './task.js';
  * that answer EINTR to a mere interrupt (epoll_wait, io_getevents, sockets with a timeout: signal(7),
  * "Interruption of system calls") are made again, so that the program does not see it.
  */
-const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.connect]);
+const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.connect, SYS.restart_syscall]);
 
 /** Whether the interrupted call's EINTR would leak to the program. */
 export const leaksEintr = (regs: Registers): boolean =>
   regs.signed('rax') === -EINTR && regs.signed('orig_rax') >= 0 && !KEEPS_EINTR.has(regs.signed('orig_rax'));
 
+/**
+ * Whether the kernel has put the restart of an interrupted call in place already: rip is on the `syscall` instruction
+ * again, for a restart_syscall that only this task can make (arch/x86/kernel/signal.c, arch_do_signal_or_restart).
+ * A second interrupt finds it so.
+ */
+function isRestarting(task: Task): boolean {
+  const { regs } = task;
+  if (regs.signed('rax') !== SYS.restart_syscall || regs.signed('orig_rax') < 0) return false;
+  using memory = new ProcessMemory(task.tid);
+  const code = memory.read(regs.get('rip'), 2);
+  return code[0] === 0x0f && code[1] === 0x05;
+}
+
+/** @param task at an interrupt stop, registers fetched @returns whether only this task can go on with its call */
+export const keepsItsCall = (task: Task): boolean =>
+  task.regs.signed('orig_rax') === SYS.restart_syscall || isRestarting(task);
+
 /** Back before the call, so that it is made again; once only, however often that is asked for at one stop. */
 export function windBack(task: Task): void {
   const { regs } = task;
   if (regs.signed('orig_rax') < 0) return;
+  if (keepsItsCall(task)) throw new Error(`task ${task.tid} is to be wound back inside restart_syscall`);
   regs.set('rip', regs.get('rip') - 2);
   regs.copy('rax', regs, 'orig_rax');
   regs.set('orig_rax', -1);
@@ -44,7 +63,7 @@ export function windBack(task: Task): void {
 export function wasAsleep(task: Task): boolean {
   const { regs } = task;
   if (regs.signed('orig_rax') < 0) return false;
-  if (isRestart(regs.signed('rax'))) return true;
+  if (isRestart(regs.signed('rax')) || isRestarting(task)) return true;
   if (!leaksEintr(regs)) return false;
   const masks = signalMasks(task.tid);
   // A signal is on its way: then EINTR is the right answer.
@@ -61,8 +80,9 @@ export function sleepsOn(thread: Thread): boolean {
   const { runner } = thread;
   runner.fetch();
   const caught = stillCaught(thread);
+  // Where only this task can go on with its call, it is met as it comes back, if it still comes that way.
   if (!wasAsleep(runner)) return false;
-  if (caught) return true;
+  if (caught || keepsItsCall(runner)) return true;
   windBack(runner);
   return false;
 }

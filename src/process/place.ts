@@ -77,6 +77,8 @@ function detach(generation: Generation, stub: Task): void {
 
 /** A stub that was taken and is not needed. */
 export function giveBack(generation: Generation, stub: Task): void {
+  if (stub.thread || generation.spareStubs.includes(stub))
+    throw new Error(`stub ${stub.tid} is given back, and is not the giver's`);
   if (!stub.gone && !generation.ended) generation.spareStubs.push(stub);
 }
 

@@ -4,7 +4,7 @@
  */
 import { AtlasError } from '../errors/atlas-error.js';
 import { catchSleeper, expectAt, forgetSleeper, sleepingPlace } from '../process/breakpoints.js';
-import { askWithin, leaksEintr, wasAsleep, windBack } from '../process/hold.js';
+import { askWithin, keepsItsCall, leaksEintr, wasAsleep, windBack } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { isRestart } from '../linux/errno.js';
 import { credentials } from '../linux/proc.js';
@@ -275,6 +275,7 @@ function* fromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
 function mayLeaveCall(thread: Thread, stub: Task): boolean {
   const { regs } = stub;
   stub.fetch();
+  if (keepsItsCall(stub)) return false;
   const result = regs.signed('rax');
   if (regs.signed('orig_rax') < 0 || !(isRestart(result) || leaksEintr(regs))) return true;
   const args = [regs.get('rdi'), regs.get('rsi'), regs.get('rdx'), regs.get('r10')];

@@ -45,6 +45,9 @@ export function timeOutOf(call: { nr: number; args: readonly number[] }, tid: nu
     case SYS.futex:
       // Only FUTEX_WAIT has a relative time-out; FUTEX_WAIT_BITSET's is a point in time.
       return (second & FUTEX_COMMANDS) === FUTEX_WAIT ? timespec(tid, fourth) : undefined;
+    case SYS.restart_syscall:
+      // Only the task itself can go on with it.
+      return Number.POSITIVE_INFINITY;
     default:
       return undefined;
   }

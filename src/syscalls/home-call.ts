@@ -278,18 +278,20 @@ function* threadOfStub(
     caller.commit();
     return;
   }
+  let used = false;
   try {
     yield* homeCall(kernel, thread, nr, function* (child): Steps<void> {
       untraced.undo(thread.caller);
       yield* birthOf(child);
       continueAs(kernel, thread, child, stack);
       const born = adopt(kernel, thread, child);
+      used = true;
       take(born);
       moveOutTo(kernel, born, generation, own);
       endTurn(born);
     });
   } finally {
-    if (!own.thread) giveBack(generation, own);
+    if (!used) giveBack(generation, own);
   }
 }
 
