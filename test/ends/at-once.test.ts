@@ -1,24 +1,11 @@
 /** Requests that come at the same time: each is served in its turn, or refused; none ends the run. */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AtlasClient, AtlasError } from '../../src/api/client.js';
+import { AtlasClient } from '../../src/api/client.js';
 import { scoped } from '../harness/scope.js';
-import { Subject } from './subject.js';
-
-/** What a user must expect from a request that meets another's. */
-const EXPECTED = new Set(['refused', 'nothing-to-do', 'bad-usage', 'not-finished']);
+import { answerOf, Subject } from './subject.js';
 
 const ROUNDS = 10;
-
-/** The answer, or undefined when it was refused for a reason that two users can give each other. */
-async function answerOf<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (error instanceof AtlasError && EXPECTED.has(error.kind)) return undefined;
-    throw error;
-  }
-}
 
 /** One address space again, whatever was going on. */
 async function settled(program: Subject): Promise<void> {
