@@ -9,7 +9,7 @@ import { Subject } from './subject.js';
 /** Longer than any test may take: a request that spins or waits until then is found out by the watchdog. */
 const FOR_EVER = 600_000;
 
-scoped('threads that are born and end while all are moved there and back', { seconds: 12 }, async (scope) => {
+scoped('threads that are born and end while all are moved there and back', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'short-lived.c');
   await program.watch(async () => {
     const generations = [await program.create(), await program.create()];
@@ -21,7 +21,7 @@ scoped('threads that are born and end while all are moved there and back', { sec
   });
 });
 
-scoped('threads that are born and end while the process settles', { seconds: 12 }, async (scope) => {
+scoped('threads that are born and end while the process settles', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'short-lived.c');
   await program.watch(async () => {
     for (let round = 0; round < 10; round++) {
@@ -33,7 +33,7 @@ scoped('threads that are born and end while the process settles', { seconds: 12 
   });
 });
 
-scoped('a process that job control has stopped is not waited for beyond the time-out', { seconds: 10 }, async (scope) => {
+scoped('a process that job control has stopped is not waited for beyond the time-out', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['2']);
   await program.watch(async () => {
     const to = await program.create();
@@ -57,7 +57,7 @@ scoped('a process that job control has stopped is not waited for beyond the time
 });
 
 for (const where of ['further generations', 'home']) {
-  scoped(`a thread in a call that its home makes is moved twice, to ${where}`, { seconds: 10 }, async (scope) => {
+  scoped(`a thread in a call that its home makes is moved twice, to ${where}`, { seconds: 20 }, async (scope) => {
     const program = await Subject.start(scope, 'waits.c', ['call']);
     const { started } = program;
     await program.moveAll(await program.create());
@@ -77,7 +77,7 @@ for (const where of ['further generations', 'home']) {
   });
 }
 
-scoped('a thread that loops on a time-out above a second comes home', { seconds: 12 }, async (scope) => {
+scoped('a thread that loops on a time-out above a second comes home', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'waits.c', ['poll']);
   await program.watch(async () => {
     await program.moveAll(await program.create());

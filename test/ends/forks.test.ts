@@ -13,7 +13,7 @@ import { Subject } from './subject.js';
 const skip = await missing('gcc');
 const FORKING = '../ends/forking.c';
 
-scoped('a fork while another thread is in vfork, whose child makes a memory call', { seconds: 10 }, async (scope) => {
+scoped('a fork while another thread is in vfork, whose child makes a memory call', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'vforks.c');
   await program.watch(async () => {
     for (let round = 0; round < 4; round++) {
@@ -26,7 +26,7 @@ scoped('a fork while another thread is in vfork, whose child makes a memory call
   });
 });
 
-scoped('a child with the same memory that is not in vfork', { seconds: 10 }, async (scope) => {
+scoped('a child with the same memory that is not in vfork', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'shares-memory.c');
   await program.watch(async () => {
     const { processes } = await program.client.request('ps', {});
@@ -50,7 +50,7 @@ async function patchOf(builds: Builds, from: number, to: number): Promise<{ file
   return { file, content: (await readFile(file)).toString('base64') };
 }
 
-scoped('a global rollout to a program that forks all the while', { seconds: 15, skip }, async (scope) => {
+scoped('a global rollout to a program that forks all the while', { seconds: 20, skip }, async (scope) => {
   const builds = await Builds.make(scope.folder, FORKING);
   const patches = [await patchOf(builds, 1, 2), await patchOf(builds, 2, 1)];
   const program = await Subject.run(scope, [builds.executable, join(scope.folder, 'end'), '1']);
@@ -67,7 +67,7 @@ scoped('a global rollout to a program that forks all the while', { seconds: 15, 
   });
 });
 
-scoped('a child that a patched process has forked is patched, too', { seconds: 15, skip }, async (scope) => {
+scoped('a child that a patched process has forked is patched, too', { seconds: 20, skip }, async (scope) => {
   const builds = await Builds.make(scope.folder, FORKING);
   const patches = [await patchOf(builds, 1, 2), await patchOf(builds, 2, 3), await patchOf(builds, 3, 4)];
   const end = join(scope.folder, 'end');
