@@ -74,8 +74,9 @@ export class Subject {
     throw new Error(`no generation ${generation} was made`);
   }
 
-  async says(line: string): Promise<void> {
-    while (!(await this.started.stdout()).includes(`${line}\n`)) {
+  /** Returns when the program has said it so many times. */
+  async says(line: string, times = 1): Promise<void> {
+    while ((await this.started.stdout()).split(`${line}\n`).length <= times) {
       assert.ok(this.started.running, `${await this.started.stdout()}${await this.started.stderr()}`);
       await sleep(5);
     }
