@@ -1,11 +1,13 @@
 /** What threads do while one of them, or the supervisor, is in the middle of something that concerns all. */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compileC } from '../harness/compile.js';
 import { PROJECT } from '../harness/paths.js';
+import { missing } from '../harness/programs.js';
 import { scoped } from '../harness/scope.js';
+import { Builds } from '../rollout/builds.js';
 import { Subject } from './subject.js';
 
 scoped('a child that is not to be traced', { seconds: 20 }, async (scope) => {
@@ -45,5 +47,18 @@ scoped('a protection changes while a generation is made', { seconds: 20, skip: n
       await program.says('going', round);
       await program.request('generation.delete', { generation });
     }
+  });
+});
+
+scoped('an alternate stack that is none any more', { seconds: 20, skip: await missing('gcc') }, async (scope) => {
+  const builds = await Builds.make(scope.folder, '../ends/coroutine.c');
+  const file = await builds.patch(1, 2);
+  const content = (await readFile(file)).toString('base64');
+  const program = await Subject.run(scope, [builds.executable, join(scope.folder, 'end')]);
+  await program.watch(async () => {
+    await program.says('entered');
+    const { settled } = await program.request('patch.apply', { file, content, strategy: 'local' });
+    assert.ok(settled);
+    assert.match(await program.started.stdout(), /left/, 'nobody is inside the old code any more');
   });
 });
