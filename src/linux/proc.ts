@@ -89,6 +89,7 @@ export function kernelPlace(pid: number, tid: number): KernelPlace | undefined {
   const fields = text.trim().split(' ');
   if (fields.length < 3) return { asleep: false };
   const values = fields.map(Number);
+  if (values.some(Number.isNaN)) return { asleep: false };
   return {
     asleep: true,
     nr: values[0]!,

@@ -55,7 +55,17 @@ export function* changing<T>(
   if (process.ended || process.space !== space) {
     throw new AtlasError('no-such-process', `Process ${process.pid} has ended, or executes another program.`);
   }
-  return yield* work();
+  try {
+    return yield* work();
+  } catch (error) {
+    if (error instanceof AtlasError || process.ended || process.space === space) throw error;
+    throw new AtlasError(
+      'no-such-process',
+      `Process ${process.pid} has executed another program meanwhile.`,
+      'What was asked for was meant for the old one.',
+      { cause: error },
+    );
+  }
 }
 
 const inTheWay = (process: Process, holder: string): AtlasError =>

@@ -11,7 +11,7 @@ import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
 import { GATE_LISTS } from '../x64/gate.js';
-import { sleepingPlace } from './breakpoints.js';
+import { forgetSleeper, sleepingPlace } from './breakpoints.js';
 import { setAllBlocked } from './convert.js';
 import { birthOf } from './fork.js';
 import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
@@ -20,6 +20,7 @@ import { aimAtGate, batch, borrow, call, untilMarker } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
+import { leaveInCall } from './place.js';
 import { type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
 import { TextCopy } from './text.js';
@@ -69,6 +70,7 @@ export function* createGeneration(
       signalfdInUse = hasSignalfd(process.pid);
     });
     try {
+      if (process.ended || process.space !== space) throw new TaskGone(agent.tid);
       if (privateMemory) refuse(process, privateMemory);
       yield* prepareStubProcess(kernel, space, agent, filter(signalfdInUse));
       copy.clean(agent.tid);
@@ -76,6 +78,7 @@ export function* createGeneration(
       yield* endHostProcess(kernel, space, agent.tid, [agent]);
       throw error;
     }
+    if (process.ended || process.space !== space) throw new TaskGone(agent.tid);
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
     space.generations.set(generation.id, generation);
     kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
@@ -110,8 +113,8 @@ export function* ensureBaseAgent(kernel: Kernel, process: Process, deadline: num
   try {
     const agent = space.baseAgent ?? (yield* makeBaseAgent(kernel, process, deadline));
     space.baseAgent = agent;
-    yield* untilGateIsEmpty(kernel, space, deadline);
     yield* untilNoneIsLetThrough(kernel, process, deadline);
+    yield* untilGateIsEmpty(kernel, space, deadline);
     return agent;
   } catch (error) {
     if (space.generations.size === 1) yield* becomePlain(kernel, space);
@@ -380,6 +383,7 @@ export function* untilGone(task: Task): Steps<void> {
 
 /** One plain address space again: no helper, and memory calls at native speed. */
 function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
+  if (space.users === 0) return;
   const agent = space.baseAgent;
   space.baseAgent = undefined;
   openGate(space, 'wantsPlural');
@@ -412,8 +416,24 @@ export function loseGeneration(kernel: Kernel, space: Space, agent: Task, status
     generation.ended = true;
     space.generations.delete(generation.id);
     const process = space.hostProcess!;
-    const lives = [...process.threads.values()].some((thread) => thread.generation === generation);
-    kernel.emit('generation-lost', { pid: process.pid, generation: generation.id, status, inhabited: lives });
-    if (lives) c.kill(process.pid, SIGKILL);
+    const inhabitants = [...process.threads.values()].filter((thread) => thread.generation === generation);
+    const lost = inhabitants.filter((thread) => !becomesTheBases(thread));
+    kernel.emit('generation-lost', {
+      pid: process.pid,
+      generation: generation.id,
+      status,
+      threads: lost.map(({ tid }) => tid),
+    });
+    if (lost.length > 0) c.kill(process.pid, SIGKILL);
   }
+}
+
+/** Of a lost generation's threads, those that have nothing of theirs in it yet go on in the base. */
+function becomesTheBases(thread: Thread): boolean {
+  if (thread.stub || thread.exited) return thread.exited;
+  if (thread.place.at === 'asleep') forgetSleeper(thread);
+  const { base } = thread.process.space;
+  if (thread.place.at === 'call') leaveInCall(thread, base, undefined, () => new Uint8Array());
+  else thread.generation = base;
+  return true;
 }

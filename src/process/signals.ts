@@ -5,6 +5,7 @@
  * PTRACE_SINGLESTEP stops the home before the handler's first instruction (kernel/signal.c,
  * signal_delivered). From there the thread goes on in its generation.
  */
+import { isError } from '../linux/errno.js';
 import { c } from '../linux/ffi.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
@@ -23,7 +24,7 @@ import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
 import { forgetSleeper, isStaleHit, stillCaught, unwindHit } from './breakpoints.js';
 import { park } from './generation.js';
 import { leaksEintr, windBack } from './hold.js';
-import { InjectionScope } from './inject.js';
+import { borrow } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { moveOutTo, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
@@ -32,7 +33,7 @@ import type { Waking } from './place.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
-import { type Deliver, letGo, occupy } from './turns.js';
+import { type Deliver, letGo, lockSpace, occupy } from './turns.js';
 import type { Registers } from '../x64/registers.js';
 
 /** Longer than any of the gate's routines. */
@@ -351,10 +352,13 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
 /** A blocked or ignored fault kills (kernel/signal.c, force_sig_info_to_task). */
 function* resetDisposition(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
   const { home } = thread;
-  const scope = new InjectionScope(kernel, home);
-  thread.process.space.store.write(GATE_LISTS, new Uint8Array(32));
-  yield* scope.call(SYS.rt_sigaction, signal, GATE_LISTS, 0, ptrace.SIGSET_SIZE);
-  yield* scope.restore();
+  // The lists are the lock holder's.
+  using _lock = yield* lockSpace(thread);
+  yield* borrow(kernel, home, function* (scope) {
+    thread.process.space.store.write(GATE_LISTS, new Uint8Array(32));
+    const result = yield* scope.call(SYS.rt_sigaction, signal, GATE_LISTS, 0, ptrace.SIGSET_SIZE);
+    if (isError(result)) throw new Error(`resetting the disposition of signal ${signal}: errno ${-result}`);
+  });
   const mask = new Uint8Array(ptrace.SIGSET_SIZE);
   ptrace.getSigmask(home.tid, mask);
   mask[(signal - 1) >> 3] = mask[(signal - 1) >> 3]! & ~(1 << ((signal - 1) & 7));

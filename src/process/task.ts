@@ -38,12 +38,14 @@ export class Task implements Waitable {
 
   /** Reads the registers of the stopped task. */
   fetch(): Registers {
+    this.#mustStand('read');
     if (!ptrace.getRegs(this.tid, this.regs.bytes)) this.#lost();
     return this.regs;
   }
 
   /** Writes `regs` to the stopped task. */
   commit(): void {
+    this.#mustStand('written');
     if (!ptrace.setRegs(this.tid, this.regs.bytes)) this.#lost();
   }
 
@@ -93,6 +95,12 @@ export class Task implements Waitable {
     yield this;
     if (isGone(this.status)) throw new TaskGone(this.tid);
     return this.status;
+  }
+
+  /** A request to a running task fails as one to an ended task does (ESRCH, ptrace(2)): the one is a defect of ours. */
+  #mustStand(what: string): void {
+    if (!this.stopped && !this.gone)
+      throw new Error(`the registers of task ${this.tid} (${this.role}) are ${what} while it runs`);
   }
 
   #lost(): never {

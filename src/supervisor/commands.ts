@@ -54,7 +54,29 @@ export class Commands {
       if (!handler) throw new AtlasError('bad-usage', `Unknown operation ${message.operation}.`);
       send({ type: 'reply', id: message.id, result: yield* handler(message.parameters) });
     } catch (error) {
-      send({ type: 'reply', id: message.id, error: failure(error).toJSON() });
+      send({ type: 'reply', id: message.id, error: this.#failure(error, message.parameters).toJSON() });
+    }
+  }
+
+  /** What was worked on has ended in the middle: that is the program's doing, not a defect. */
+  #failure(error: unknown, parameters: unknown): AtlasError {
+    if (error instanceof AtlasError) return error;
+    const { process } = (parameters ?? {}) as { process?: unknown };
+    const ended = typeof process === 'string' && !this.#lives(process);
+    if (!ended && !(error instanceof TaskGone)) return AtlasError.from(error);
+    return new AtlasError(
+      'no-such-process',
+      ended ? `Process ${process} has ended.` : `The process, or a generation of it, ended meanwhile.`,
+      'See `atlas ps`.',
+      { cause: error },
+    );
+  }
+
+  #lives(reference: string): boolean {
+    try {
+      return !this.find(reference).ended;
+    } catch {
+      return false;
     }
   }
 
@@ -244,16 +266,6 @@ export class Commands {
     );
   }
 }
-
-/** What was worked on has ended in the middle: that is the program's doing, not a defect. */
-const failure = (error: unknown): AtlasError =>
-  error instanceof TaskGone
-    ? new AtlasError(
-        'no-such-process',
-        'The process, or a generation of it, ended meanwhile.',
-        'See `atlas ps`.',
-      )
-    : AtlasError.from(error);
 
 /** Milliseconds. */
 const DEFAULT_TIMEOUT = 10_000;

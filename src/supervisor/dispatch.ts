@@ -99,8 +99,10 @@ export class Dispatcher {
         // Waits, stopped, for its next call.
         return;
       case 'launcher':
+        return;
       case 'unknown':
-        // Its parent's event tells who it is.
+        // Its creator's event tells who it is; if it has one.
+        if (!kernel.processes.has(parentOf(tid))) this.#suspectOrphan(task);
         return;
     }
   }
@@ -148,16 +150,17 @@ export class Dispatcher {
    * good: natively it would live on, here it has the memory of a process that has ended.
    */
   #lookForOrphans(): void {
+    for (const task of this.kernel.tasks.values()) if (task.role === 'unknown') this.#suspectOrphan(task);
+  }
+
+  /** Its creator's event may still be on its way. */
+  #suspectOrphan(task: Task): void {
     const { kernel } = this;
-    const suspects = [...kernel.tasks.values()].filter(({ role }) => role === 'unknown');
-    if (suspects.length === 0) return;
     kernel.setTimer(MILLISECONDS_TO_BE_CLAIMED, () => {
-      for (const task of suspects) {
-        if (task.gone || task.role !== 'unknown' || task.waiter || kernel.processes.has(parentOf(task.tid)))
-          continue;
-        kernel.emit('orphan-killed', { task: task.tid });
-        c.kill(task.tid, SIGKILL);
-      }
+      if (task.gone || task.role !== 'unknown' || task.waiter) return;
+      if (kernel.processes.has(parentOf(task.tid))) return;
+      kernel.emit('orphan-killed', { task: task.tid });
+      c.kill(task.tid, SIGKILL);
     });
   }
 

@@ -156,7 +156,7 @@ function redirect(kernel: Kernel, thread: Thread, nr: number): void {
   regs.set('rax', nr);
   regs.set('orig_rax', -1);
   thread.home.commit();
-  letGo(thread);
+  letThrough(thread);
 }
 
 /** Makes its memory call by itself: a generation that is made before it stops again might miss it. */

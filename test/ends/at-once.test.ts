@@ -70,8 +70,10 @@ scoped('twenty clients at once', { seconds: 20 }, async (scope) => {
           const to = (index + turn) % 3 === 0 ? 0 : (made?.generation ?? 0);
           await answerOf(client.request('migrate', { process, to, timeoutMilliseconds: 300 }));
           await client.request('threads', { process });
-          if (index % 4 === 0) await answerOf(client.request('settle', { process, timeoutMilliseconds: 300 }));
-          else if (made) await answerOf(client.request('generation.delete', { process, generation: made.generation }));
+          if (index % 4 === 0)
+            await answerOf(client.request('settle', { process, timeoutMilliseconds: 300 }));
+          else if (made)
+            await answerOf(client.request('generation.delete', { process, generation: made.generation }));
         }
       }),
     );

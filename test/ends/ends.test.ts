@@ -18,7 +18,8 @@ scoped('a program that executes itself over and over', { seconds: 20 }, async (s
   await program.watch(async () => {
     for (let round = 0; round < 15; round++) {
       const to = await answerOf(program.request('generation.create', {}));
-      if (to !== undefined) await answerOf(program.request('migrate', { ...{ to: to.generation }, timeoutMilliseconds: 50 }));
+      if (to !== undefined)
+        await answerOf(program.request('migrate', { ...{ to: to.generation }, timeoutMilliseconds: 50 }));
       await answerOf(program.request('settle', { timeoutMilliseconds: 50 }));
     }
     await program.sign('steady');
@@ -111,7 +112,10 @@ scoped('a generation that nobody lives in loses its host process', { seconds: 20
 });
 
 /** The program `lingers.c`, and applying its patch. */
-async function lingers(scope: Scope, args: readonly string[] = []): Promise<[Subject, () => Promise<boolean>]> {
+async function lingers(
+  scope: Scope,
+  args: readonly string[] = [],
+): Promise<[Subject, () => Promise<boolean>]> {
   const builds = await Builds.make(scope.folder, '../ends/lingers.c');
   const file = await builds.patch(1, 2);
   const content = (await readFile(file)).toString('base64');
@@ -136,18 +140,25 @@ scoped('the host process of a rollout is killed in the middle', { seconds: 20, s
   });
 });
 
-scoped('a patch for which the limit of address space leaves no room', { seconds: 20, skip }, async (scope) => {
-  const [program, apply] = await lingers(scope, ['limit']);
-  await program.watch(async () => {
-    const error = await apply().then(() => undefined, (reason: unknown) => reason);
-    assert.ok(error instanceof AtlasError);
-    assert.equal(error.kind, 'refused');
-    assert.match(`${error.message} ${error.advice}`, /RLIMIT_AS/);
-    await program.sign('lift');
-    await program.says('lifted');
-    assert.ok(await apply());
-  });
-});
+scoped(
+  'a patch for which the limit of address space leaves no room',
+  { seconds: 20, skip },
+  async (scope) => {
+    const [program, apply] = await lingers(scope, ['limit']);
+    await program.watch(async () => {
+      const error = await apply().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      assert.ok(error instanceof AtlasError);
+      assert.equal(error.kind, 'refused');
+      assert.match(`${error.message} ${error.advice}`, /RLIMIT_AS/);
+      await program.sign('lift');
+      await program.says('lifted');
+      assert.ok(await apply());
+    });
+  },
+);
 
 /** As that user the limit binds; the supervisor stays who it is. */
 const limited = async (scope: Scope, what: 'births' | 'sleep'): Promise<Subject> => {

@@ -13,18 +13,22 @@ import { Subject } from './subject.js';
 const skip = await missing('gcc');
 const FORKING = '../ends/forking.c';
 
-scoped('a fork while another thread is in vfork, whose child makes a memory call', { seconds: 20 }, async (scope) => {
-  const program = await Subject.start(scope, 'vforks.c');
-  await program.watch(async () => {
-    for (let round = 0; round < 4; round++) {
-      const generation = await program.create();
-      await program.request('migrate', { to: generation, timeoutMilliseconds: 500 });
-      await sleep(50);
-      await program.moveAll(0);
-      await program.request('generation.delete', { generation });
-    }
-  });
-});
+scoped(
+  'a fork while another thread is in vfork, whose child makes a memory call',
+  { seconds: 20 },
+  async (scope) => {
+    const program = await Subject.start(scope, 'vforks.c');
+    await program.watch(async () => {
+      for (let round = 0; round < 4; round++) {
+        const generation = await program.create();
+        await program.request('migrate', { to: generation, timeoutMilliseconds: 500 });
+        await sleep(50);
+        await program.moveAll(0);
+        await program.request('generation.delete', { generation });
+      }
+    });
+  },
+);
 
 scoped('a child with the same memory that is not in vfork', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'shares-memory.c');
@@ -87,7 +91,10 @@ scoped('a child that a patched process has forked is patched, too', { seconds: 2
     const worker = `${processes.find(({ pid }) => pid !== program.pid)!.pid}`;
     const parents = await program.request('patch.status', {});
     assert.deepEqual(await program.request('patch.status', {}, worker), parents);
-    for (const [index, strategy] of [[1, 'local'], [2, 'global']] as const) {
+    for (const [index, strategy] of [
+      [1, 'local'],
+      [2, 'global'],
+    ] as const) {
       await apply(index, strategy, worker);
       await workerSees(index + 2);
     }

@@ -17,25 +17,31 @@ scoped('a child that is not to be traced', { seconds: 20 }, async (scope) => {
   assert.deepEqual(await scope.runAtlas([program]), native);
 });
 
-scoped('credentials change while threads are born and end in a generation', { seconds: 20 }, async (scope) => {
-  const program = await Subject.start(scope, 'credentials.c');
-  await program.watch(async () => {
-    for (let round = 0; round < 6; round++) {
-      const generation = await program.create();
-      await program.moveAll(generation);
-      await sleep(100);
-      await program.moveAll(0);
-      await program.request('generation.delete', { generation });
-    }
-  });
-});
+scoped(
+  'credentials change while threads are born and end in a generation',
+  { seconds: 20 },
+  async (scope) => {
+    const program = await Subject.start(scope, 'credentials.c');
+    await program.watch(async () => {
+      for (let round = 0; round < 6; round++) {
+        const generation = await program.create();
+        await program.moveAll(generation);
+        await sleep(100);
+        await program.moveAll(0);
+        await program.request('generation.delete', { generation });
+      }
+    });
+  },
+);
 
 const notRoot = process.getuid!() !== 0 && 'real-time scheduling needs root';
 scoped('a protection changes while a generation is made', { seconds: 20, skip: notRoot }, async (scope) => {
   const program = await Subject.start(scope, 'protects.c');
   const areas = async (generation: number): Promise<string[]> => {
     const { areas: all } = await program.request('areas', { generation });
-    return all.filter(({ name }) => name === '[store]').map((area) => `${area.start} ${area.end} ${area.protection}`);
+    return all
+      .filter(({ name }) => name === '[store]')
+      .map((area) => `${area.start} ${area.end} ${area.protection}`);
   };
   await program.watch(async () => {
     for (let round = 1; round <= 12; round++) {
@@ -50,15 +56,19 @@ scoped('a protection changes while a generation is made', { seconds: 20, skip: n
   });
 });
 
-scoped('an alternate stack that is none any more', { seconds: 20, skip: await missing('gcc') }, async (scope) => {
-  const builds = await Builds.make(scope.folder, '../ends/coroutine.c');
-  const file = await builds.patch(1, 2);
-  const content = (await readFile(file)).toString('base64');
-  const program = await Subject.run(scope, [builds.executable, join(scope.folder, 'end')]);
-  await program.watch(async () => {
-    await program.says('entered');
-    const { settled } = await program.request('patch.apply', { file, content, strategy: 'local' });
-    assert.ok(settled);
-    assert.match(await program.started.stdout(), /left/, 'nobody is inside the old code any more');
-  });
-});
+scoped(
+  'an alternate stack that is none any more',
+  { seconds: 20, skip: await missing('gcc') },
+  async (scope) => {
+    const builds = await Builds.make(scope.folder, '../ends/coroutine.c');
+    const file = await builds.patch(1, 2);
+    const content = (await readFile(file)).toString('base64');
+    const program = await Subject.run(scope, [builds.executable, join(scope.folder, 'end')]);
+    await program.watch(async () => {
+      await program.says('entered');
+      const { settled } = await program.request('patch.apply', { file, content, strategy: 'local' });
+      assert.ok(settled);
+      assert.match(await program.started.stdout(), /left/, 'nobody is inside the old code any more');
+    });
+  },
+);

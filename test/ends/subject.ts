@@ -70,7 +70,8 @@ export class Subject {
   /** The host process that embodies a generation. */
   async hostOf(generation: number): Promise<number> {
     for await (const event of this.client.events())
-      if (event.event === 'generation-created' && event.generation === generation) return event.host as number;
+      if (event.event === 'generation-created' && event.generation === generation)
+        return event.host as number;
     throw new Error(`no generation ${generation} was made`);
   }
 
