@@ -143,6 +143,8 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
     yield* scope.call(SYS.mprotect, start, end - start, PROT_READ | PROT_WRITE);
   }
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
+  space.stack = parent.space.stack;
+  space.watched.adopt(parent.space.watched);
   space.usesDontFork = parent.space.usesDontFork;
   space.alternateStacks.push(...parent.space.alternateStacks);
   yield* scope.restore();

@@ -13,6 +13,7 @@ import { Registers } from '../x64/registers.js';
 import { Heap } from './heap.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
+import { WatchedRanges } from './watched.js';
 
 /** Bytes of a generation that differ from what the base had when they were written. */
 export interface Divergence {
@@ -67,9 +68,15 @@ export class Space {
   readonly alternateStacks: { start: number; end: number }[] = [];
   /** Why memory calls go by way of the supervisor (gate-mode.ts): there is, or will be, a second generation. */
   wantsPlural = false;
-  /** The heap grows beyond what is mapped for it. */
-  heapGrows = false;
+  /** Somebody needs the mappings to himself (gate-mode.ts, alone). */
+  exclusive = false;
   readonly heap: Heap;
+  /** What only the supervisor may change. */
+  readonly watched: WatchedRanges;
+  /** The initial thread's stack, as far as it may grow. */
+  stack = { start: 0, end: 0 };
+  /** The program has sealed memory (mseal(2)): a fork child must be given its seals again. */
+  sealsMemory = false;
   /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
   sweeping = false;
   patience = 1024;
@@ -90,6 +97,7 @@ export class Space {
   ) {
     this.lock = new Lock(scheduler);
     this.heap = new Heap(store);
+    this.watched = new WatchedRanges(store);
     this.generationLock = new Lock(scheduler);
     this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));
   }
