@@ -75,8 +75,11 @@ export class Space {
   readonly watched: WatchedRanges;
   /** The initial thread's stack, as far as it may grow. */
   stack = { start: 0, end: 0 };
-  /** The program has sealed memory (mseal(2)): a fork child must be given its seals again. */
-  sealsMemory = false;
+  /**
+   * Memory of the store that the program has sealed (mseal(2)), for good. A fork child could not get its own
+   * store there: the kernel leaves it out (MADV_DONTFORK), and the child maps and seals it anew.
+   */
+  readonly sealed: { start: number; end: number }[] = [];
   /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
   sweeping = false;
   patience = 1024;

@@ -3,6 +3,7 @@
  *
  * - memory of the store that stands for a private mapping of a file: MADV_DONTNEED brings the file's bytes
  *   back (madvise(2)), and what came from a `noexec` mount may never become executable;
+ * - memory that a fork child gets empty (MADV_WIPEONFORK);
  * - text, where rewritten call sites, breakpoints and patches are private pages that MADV_DONTNEED would drop.
  *
  * The gate looks them up in a table (x64/gate-memory.ts) before it changes anything, so nothing in here is
@@ -16,6 +17,8 @@ import type { MappedFile } from './mapped-file.js';
 /** What is known of a watched range. */
 export type Watched =
   | { kind: 'text' }
+  /** A fork child finds zeros here. */
+  | { kind: 'wiped' }
   | {
       kind: 'file';
       /** Undefined when the supervisor cannot open it. */

@@ -5,6 +5,8 @@ export const MADV = {
   REMOVE: 9,
   DONTFORK: 10,
   DOFORK: 11,
+  WIPEONFORK: 18,
+  KEEPONFORK: 19,
   DONTNEED_LOCKED: 24,
 } as const;
 

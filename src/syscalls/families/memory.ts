@@ -41,7 +41,7 @@ export const MEMORY = {
     {
       base: trapWhen(noneOf(2, [...HINTS])),
       partial:
-        'MADV_WIPEONFORK, KEEPONFORK, GUARD_INSTALL and GUARD_REMOVE are EINVAL, as before Linux 4.14 and 6.13; MADV_FREE frees at once',
+        'MADV_GUARD_INSTALL and GUARD_REMOVE are EINVAL, as before Linux 6.13; MADV_FREE frees at once',
     },
   ),
   process_madvise: direct('hints about pages, which all generations share', {

@@ -9,13 +9,14 @@ import { SYS } from '../../linux/syscall-numbers.js';
 import { PAGE } from '../../memory/store.js';
 import { fillFromFile } from '../../process/mapped-file.js';
 import { sweepKeptPages, wantsSweep } from '../../process/kept-pages.js';
-import { isStoreArea, protectionBits } from '../../process/mapping.js';
+import { isStoreArea } from '../../process/mapping.js';
 import type { Space } from '../../process/model.js';
 import type { Steps } from '../../process/steps.js';
 import type { Registers } from '../../x64/registers.js';
 import { HINTS, MADV } from '../advice.js';
+import type { WatchedRange } from '../../process/watched.js';
 import type { Performer } from '../performer.js';
-import { overlapping, pinsMemory, rangeOf } from './ranges.js';
+import { overlapping, rangeOf } from './ranges.js';
 
 /** The gate's table of kept pages is in order again before long; the caller does not wait for that. */
 export function sweepIfWanted({ kernel }: Performer, space: Space): void {
@@ -35,17 +36,34 @@ export function* madvise(perform: Performer, space: Space, regs: Registers): Ste
     case MADV.DONTNEED_LOCKED:
     case MADV.FREE:
     case MADV.REMOVE:
+    case MADV.WIPEONFORK:
+    case MADV.KEEPONFORK:
       return yield* walk(perform, space, start, length, advice);
     default:
-      // DONTFORK, DOFORK. In the base only: the marks matter to the program's own forks, which the base makes.
-      space.usesDontFork = true;
-      return yield* perform.home(SYS.madvise, start, length, advice);
+      return yield* mark(perform, space, start, length, advice);
   }
 }
 
+/** DONTFORK, DOFORK. In the base only: the marks matter to the program's own forks, which the base makes. */
+function* mark(
+  perform: Performer,
+  space: Space,
+  start: number,
+  length: number,
+  advice: number,
+): Steps<number> {
+  space.usesDontFork = true;
+  if (!space.sealed.some((range) => range.start < start + length && range.end > start))
+    return yield* perform.home(SYS.madvise, start, length, advice);
+  // What is sealed is marked already, and must stay so.
+  const areas = overlapping(space, start, length);
+  const isFile = filesIn(space, start, start + length).length > 0;
+  const refused = areas.some((area) => !isFile && forbidden(space, area, start, start + length));
+  return advice === MADV.DONTFORK && refused ? -EPERM : 0;
+}
+
 /**
- * MADV_WIPEONFORK and MADV_KEEPONFORK are not for shared memory (mm/madvise.c), so not for the store:
- * EINVAL, as before Linux 4.14. MADV_GUARD_INSTALL would leave the store's pages behind the guards, and
+ * MADV_GUARD_INSTALL would leave the store's pages behind the guards, and
  * a fork child's new mappings would not have them: EINVAL, as before Linux 6.13.
  */
 const HANDLED: ReadonlySet<number> = new Set([
@@ -55,6 +73,8 @@ const HANDLED: ReadonlySet<number> = new Set([
   MADV.REMOVE,
   MADV.DONTFORK,
   MADV.DOFORK,
+  MADV.WIPEONFORK,
+  MADV.KEEPONFORK,
 ]);
 
 /** Area by area, as the kernel does it: what comes before an error is done; a hole is told at the end. */
@@ -80,6 +100,9 @@ function* walk(
   return at < end ? -ENOMEM : unmapped;
 }
 
+const filesIn = (space: Space, start: number, end: number): WatchedRange[] =>
+  space.watched.overlapping(start, end).filter(({ what }) => what.kind === 'file');
+
 /** Memory of the store: what it stands for is in the watched ranges, anonymous memory is not. */
 function* discard(
   perform: Performer,
@@ -89,7 +112,16 @@ function* discard(
   end: number,
   advice: number,
 ): Steps<number> {
-  const files = space.watched.overlapping(start, end).filter(({ what }) => what.kind === 'file');
+  const files = filesIn(space, start, end);
+  if (advice === MADV.WIPEONFORK || advice === MADV.KEEPONFORK) {
+    // Only for what is private and anonymous; of the store, the fork that we make wipes it.
+    if (files.length > 0) return advice === MADV.WIPEONFORK ? -EINVAL : 0;
+    if (advice === MADV.WIPEONFORK && forbidden(space, area, start, end)) return -EPERM;
+    space.watched.remove(start, end);
+    if (advice === MADV.WIPEONFORK) space.watched.add(start, end, { kind: 'wiped' });
+    return 0;
+  }
+  if (files.length === 0 && forbidden(space, area, start, end)) return -EPERM;
   if (advice === MADV.REMOVE) {
     // Locked memory is refused first; then what has no file; then what is not shared.
     const locked = yield* perform.home(SYS.madvise, start, end - start, MADV.DONTNEED);
@@ -123,14 +155,15 @@ function* discardAnonymous(
   const question = advice === MADV.DONTNEED_LOCKED ? advice : MADV.DONTNEED;
   const agreed = yield* perform.home(SYS.madvise, start, end - start, question);
   if (isError(agreed)) return agreed;
-  if (pinsMemory(space) && area.permissions[1] !== 'w') {
-    // Sealed memory that cannot be written cannot be discarded (mseal(2)); a seal refuses any mprotect.
-    const protection = protectionBits(area.permissions);
-    const sealed = yield* perform.home(SYS.mprotect, start, end - start, protection);
-    if (sealed === -EPERM) return -EPERM;
-  }
+  if (forbidden(space, area, start, end)) return -EPERM;
   space.store.punch(start, end - start);
   return 0;
+}
+
+/** Anonymous memory that is sealed and cannot be written cannot be discarded either (mseal(2)). */
+function forbidden(space: Space, area: MapsLine, start: number, end: number): boolean {
+  if (area.permissions[1] === 'w') return false;
+  return space.sealed.some((range) => range.start < end && range.end > start);
 }
 
 function* adviseForeign(
@@ -144,6 +177,7 @@ function* adviseForeign(
   // Text comes back from its file as it was, but for what is ours in it.
   const isText = space.watched.overlapping(start, end).some(({ what }) => what.kind === 'text');
   if (isText && area.permissions[1] !== 'w' && advice !== MADV.REMOVE && advice !== MADV.FREE) return 0;
-  if (advice === MADV.REMOVE) return yield* perform.home(SYS.madvise, start, end - start, advice);
+  const once = advice !== MADV.DONTNEED && advice !== MADV.DONTNEED_LOCKED;
+  if (once) return yield* perform.home(SYS.madvise, start, end - start, advice);
   return yield* perform.everywhere(SYS.madvise, start, end - start, advice);
 }

@@ -3,12 +3,14 @@ import { isError } from '../../linux/errno.js';
 import { readMaps } from '../../linux/proc.js';
 import { SYS } from '../../linux/syscall-numbers.js';
 import type { BatchEntry } from '../../process/inject.js';
+import { isStoreArea } from '../../process/mapping.js';
 import type { Space } from '../../process/model.js';
 import type { Steps } from '../../process/steps.js';
 import { GATE_END, GATE_START } from '../../x64/gate.js';
 import type { Registers } from '../../x64/registers.js';
+import { MADV } from '../advice.js';
 import type { Performer } from '../performer.js';
-import { notePinned } from './ranges.js';
+import { notePinned, overlapping, rangeOf } from './ranges.js';
 
 const MLOCK_ONFAULT = 1;
 const MCL_CURRENT = 1;
@@ -29,10 +31,18 @@ export function* memoryLock(perform: Performer, space: Space, regs: Registers): 
 }
 
 export function* seal(perform: Performer, space: Space, regs: Registers): Steps<number> {
+  const { start, length, isRange } = rangeOf(regs);
   notePinned(space);
-  space.sealsMemory = true;
   const args = [regs.word('rdi'), regs.word('rsi'), regs.word('rdx')];
-  return yield* perform.everywhere(SYS.mseal, ...args);
+  const result = yield* perform.everywhere(SYS.mseal, ...args);
+  if (isError(result) || !isRange) return result;
+  for (const area of overlapping(space, start, length).filter(isStoreArea)) {
+    const [from, to] = [Math.max(area.start, start), Math.min(area.end, start + length)];
+    yield* perform.home(SYS.madvise, from, to - from, MADV.DONTFORK);
+    space.sealed.push({ start: from, end: to });
+    space.usesDontFork = true;
+  }
+  return result;
 }
 
 /**
@@ -69,7 +79,7 @@ function lockable(space: Space): { start: number; end: number }[] {
   const { stack, store, hostPid } = space;
   const used = store.nextExtent(stack.start, stack.end)?.start ?? stack.end;
   return readMaps(hostPid).flatMap(({ start, end, name }) => {
-    if (/^\[v/.test(name) || (start >= GATE_START && start < GATE_END)) return [];
+    if (name.startsWith('[v') || (start >= GATE_START && start < GATE_END)) return [];
     const from = start >= stack.start && start < stack.end ? Math.max(start, used) : start;
     return from < end ? [{ start: from, end }] : [];
   });

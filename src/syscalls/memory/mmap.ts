@@ -75,7 +75,8 @@ export function* mmap(perform: Performer, space: Space, regs: Registers): Steps<
   const type = flags & MAP_TYPE;
   const anonymous = (flags & MAP_ANONYMOUS) !== 0;
   // MAP_DROPPABLE and what may come: private memory of a kind that the store does not have.
-  if (type !== MAP_PRIVATE && type !== MAP_SHARED && type !== MAP_SHARED_VALIDATE) return -EINVAL;
+  if (type !== MAP_PRIVATE && type !== MAP_SHARED && type !== MAP_SHARED_VALIDATE)
+    return anonymous ? -EINVAL : yield* perform.own();
   if (length === 0) return -EINVAL;
   if (length > TASK_SIZE) return -ENOMEM;
   const isPrivate = type === MAP_PRIVATE;

@@ -24,9 +24,10 @@ import { afford, overlapping, rangeOf, storeAt } from './ranges.js';
 export function* mprotect(perform: Performer, space: Space, regs: Registers): Steps<number> {
   const nr = regs.signed('orig_rax');
   const key = regs.word('r10');
-  let { start, length, isRange } = rangeOf(regs);
+  const range = rangeOf(regs);
+  if (!range.isRange) return yield* perform.own();
+  let { start, length } = range;
   let protection = regs.int('rdx');
-  if (!isRange) return yield* perform.own();
   if (protection & PROT_GROWSDOWN && !(protection & PROT_GROWSUP)) {
     const bottom = bottomOfStack(space, start);
     if (bottom === undefined) return yield* perform.own();

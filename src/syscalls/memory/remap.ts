@@ -30,6 +30,7 @@ import {
   pinsMemory,
   placeholderAt,
   storeAt,
+  TASK_SIZE,
   unmap,
 } from './ranges.js';
 
@@ -66,6 +67,8 @@ export function* mremap(perform: Performer, space: Space, regs: Registers): Step
   if (!areas.some(isStoreArea)) return yield* mremapForeign(perform, space, regs, request);
   if (regs.word('r10') !== flags || flags & ~MREMAP_ALL) return -EINVAL;
   if (newLength === 0 || oldLength === 0) return -EINVAL;
+  // No kernel has room for it; which error that is depends on the kernel.
+  if (newLength > TASK_SIZE) return yield* perform.own();
   if ((fixed || keep) && !(flags & MREMAP_MAYMOVE)) return -EINVAL;
   if (keep && oldLength !== newLength) return -EINVAL;
   if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength)))
@@ -124,7 +127,7 @@ function* growInPlace(
 /** A private mapping of a file that grows maps more of the file. */
 function extendFile(space: Space, old: number, oldLength: number, start: number, newLength: number): void {
   const last = space.watched.overlapping(old, old + oldLength).at(-1);
-  if (!last || last.what.kind !== 'file' || last.end < old + oldLength) return;
+  if (!last || last.what.kind === 'text' || last.end < old + oldLength) return;
   const what = shifted(last.what, old + oldLength - last.start);
   const [from, to] = [start + oldLength, start + newLength];
   if (what.kind === 'file' && what.file) fillFromFile(space.store, from, to, what.file, what.offset);
