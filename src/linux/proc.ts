@@ -36,6 +36,13 @@ export function parseMaps(text: string): MapsLine[] {
 /** The kernel's own list of a process's mappings: the truth about areas. A process that is gone has none. */
 export const readMaps = (pid: number): MapsLine[] => parseMaps(readOrUndefined(`/proc/${pid}/maps`) ?? '');
 
+/** The kernel's two-letter flags of the area that begins at `start` (proc(5), smaps, VmFlags). */
+export function readVmFlags(pid: number, start: number): string[] {
+  const text = readOrUndefined(`/proc/${pid}/smaps`) ?? '';
+  const at = text.search(new RegExp(`^0*${start.toString(16)}-`, 'm'));
+  return at < 0 ? [] : (/^VmFlags: (.*)$/m.exec(text.slice(at))?.[1]?.trim().split(' ') ?? []);
+}
+
 /** The areas that a fork leaves out (MADV_DONTFORK): `dc` among the flags of /proc/PID/smaps. */
 export function areasNotForked(pid: number): MapsLine[] {
   const found: MapsLine[] = [];

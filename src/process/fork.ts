@@ -6,7 +6,7 @@ import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { getLimit } from '../linux/rlimit.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { ownTid, readMaps } from '../linux/proc.js';
+import { type MapsLine, ownTid, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isSyscallStop,
@@ -16,7 +16,7 @@ import {
   stopEvent,
 } from '../linux/wait.js';
 import { PAGE, pageUp, Store } from '../memory/store.js';
-import { GATE_DATA, GATE_END, GATE_FOREIGN, GATE_START } from '../x64/gate.js';
+import { GATE_DATA, GATE_END, GATE_FOREIGN, GATE_PINS_MEMORY, GATE_START } from '../x64/gate.js';
 import { gateMappings, limitFiles, moveDescriptor, storeMapping } from './convert.js';
 import { batch, borrow, type InjectionScope } from './inject.js';
 import { setPatience } from './kept-pages.js';
@@ -29,6 +29,7 @@ import type { Task } from './task.js';
 import type { TextCopy } from './text.js';
 
 const MFD_CLOEXEC = 1;
+const MADV_DONTFORK = 10;
 /** How much is copied before other events get their turn, in chunks of the store's. */
 const CHUNKS_PER_TURN = 2;
 
@@ -158,14 +159,20 @@ function* separateBy(
   if (isError(created)) throw new Error(`memfd_create in the fork child ${child.tid}: errno ${-created}`);
   const store = new Store(child.tid, created);
   const source = parent.space.store;
-  // What the child has mapped; areas marked MADV_DONTFORK are not among them.
-  const areas = readMaps(child.tid).filter(
+  // What the child has mapped; areas marked MADV_DONTFORK are not among them, but what is sealed belongs to it.
+  const { sealed } = parent.space;
+  const isSealed = (area: MapsLine): boolean =>
+    sealed.some((range) => area.start < range.end && area.end > range.start);
+  const left = sealed.length > 0 ? readMaps(parent.space.hostPid).filter(isSealed) : [];
+  const areas = [...readMaps(child.tid), ...left].filter(
     (area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END),
   );
   let chunks = 0;
   for (const area of areas) {
-    for (const _ of source.copyTo(store, area.start, area.end)) {
-      if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+    for (const { start, end } of notWiped(parent.space, area)) {
+      for (const _ of source.copyTo(store, start, end)) {
+        if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+      }
     }
   }
   store.write(GATE_START, kernel.gate.code);
@@ -181,6 +188,9 @@ function* separateBy(
   const entries = areas.map((area) =>
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
   );
+  for (const { start, end } of sealed) {
+    entries.push([SYS.mseal, start, end - start, 0], [SYS.madvise, start, end - start, MADV_DONTFORK]);
+  }
   for (const result of yield* batch(kernel, child, store, entries)) {
     if (isError(result))
       throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
@@ -202,6 +212,22 @@ function* separateBy(
     yield* scope.call(SYS.mprotect, start, end - start, PROT_READ | PROT_WRITE);
   }
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
+  space.stack = parent.space.stack;
+  space.sealed.push(...sealed);
+  if (sealed.length > 0) store.write(GATE_PINS_MEMORY, Uint8Array.of(1));
+  space.watched.adopt(parent.space.watched);
   space.usesDontFork = parent.space.usesDontFork;
   return space;
+}
+
+/** The parts of an area that the child finds as its parent has them (MADV_WIPEONFORK). */
+function notWiped({ watched }: Space, { start, end }: MapsLine): { start: number; end: number }[] {
+  const parts: { start: number; end: number }[] = [];
+  let at = start;
+  for (const range of watched.overlapping(start, end)) {
+    if (range.what.kind !== 'wiped') continue;
+    parts.push({ start: at, end: Math.max(at, range.start) });
+    at = Math.min(end, range.end);
+  }
+  return [...parts, { start: at, end }];
 }

@@ -7,7 +7,7 @@ import { pause, type Steps } from './steps.js';
 
 const LOOKS_AWAKE = 1000;
 
-type Reason = 'wantsPlural' | 'heapGrows';
+type Reason = 'wantsPlural' | 'exclusive';
 
 /** From now on; who is inside still acts on what was before, until `untilGateIsEmpty`. */
 export function closeGate(space: Space, reason: Reason): void {
@@ -40,6 +40,19 @@ export function* untilGateIsEmpty(kernel: Kernel, space: Space, deadline: number
   }
 }
 
+/** Nobody else makes a memory call while `work` is under way; the space's lock is held. */
+export function* alone<T>(kernel: Kernel, space: Space, work: () => Steps<T>): Steps<T> {
+  if (space.plural || space.exclusive) return yield* work();
+  closeGate(space, 'exclusive');
+  try {
+    // As long as it takes: it is a call of the program's that waits, and job control may have stopped the other thread.
+    yield* untilGateIsEmpty(kernel, space, Number.POSITIVE_INFINITY);
+    return yield* work();
+  } finally {
+    openGate(space, 'exclusive');
+  }
+}
+
 function writeMode(space: Space): void {
-  space.store.write(GATE_MODE, Uint8Array.of(space.wantsPlural || space.heapGrows ? 1 : 0, 0, 0, 0));
+  space.store.write(GATE_MODE, Uint8Array.of(space.wantsPlural || space.exclusive ? 1 : 0, 0, 0, 0));
 }

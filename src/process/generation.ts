@@ -12,6 +12,7 @@ import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
 import { GATE_LISTS } from '../x64/gate.js';
 import { forgetSleeper, sleepingPlace } from './breakpoints.js';
+import type { Word } from '../x64/registers.js';
 import { setAllBlocked } from './convert.js';
 import { birthOf } from './fork.js';
 import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
@@ -298,7 +299,7 @@ export function* agentCall(
   kernel: Kernel,
   generation: Generation,
   nr: number,
-  ...args: number[]
+  ...args: Word[]
 ): Steps<number> {
   using _turn = yield* generation.agentLock.acquire();
   return yield* call(kernel, generation.agent!, nr, ...args);
@@ -346,7 +347,7 @@ export function* deleteGeneration(kernel: Kernel, process: Process, id: number):
   if (space.generations.size === 1) yield* becomePlain(kernel, space);
 }
 
-function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
+export function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
   using _turn = yield* generation.agentLock.acquire();
   generation.ended = true;
   const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];

@@ -51,7 +51,9 @@ export function addForked(kernel: Kernel, creator: Thread, child: Task, space: S
 }
 
 export function leaveSpace(space: Space): void {
-  if (--space.users === 0) space.store[Symbol.dispose]();
+  if (--space.users > 0) return;
+  space.watched[Symbol.dispose]();
+  space.store[Symbol.dispose]();
 }
 
 /** From here on nothing can be asked of the thread: it ends, or is about to. */

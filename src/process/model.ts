@@ -15,6 +15,7 @@ import { HOME, type Place } from './place.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
 import type { TextCopy } from './text.js';
+import { WatchedRanges } from './watched.js';
 
 /** Bytes of a generation that differ from what the base had when they were written. */
 export interface Divergence {
@@ -79,9 +80,18 @@ export class Space {
   usesDontFork = false;
   /** Why memory calls go by way of the supervisor (gate-mode.ts): there is, or will be, a second generation. */
   wantsPlural = false;
-  /** The heap grows beyond what is mapped for it. */
-  heapGrows = false;
+  /** Somebody needs the mappings to himself (gate-mode.ts, alone). */
+  exclusive = false;
   readonly heap: Heap;
+  /** What only the supervisor may change. */
+  readonly watched: WatchedRanges;
+  /** The initial thread's stack, as far as it may grow. */
+  stack = { start: 0, end: 0 };
+  /**
+   * Memory of the store that the program has sealed (mseal(2)), for good. A fork child could not get its own
+   * store there: the kernel leaves it out (MADV_DONTFORK), and the child maps and seals it anew.
+   */
+  readonly sealed: { start: number; end: number }[] = [];
   /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
   sweeping = false;
   patience = 1024;
@@ -98,6 +108,7 @@ export class Space {
   ) {
     this.lock = new Lock(scheduler);
     this.heap = new Heap(store);
+    this.watched = new WatchedRanges(store);
     this.generationLock = new Lock(scheduler);
     this.changeLock = new Lock(scheduler);
     this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));

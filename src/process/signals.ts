@@ -128,7 +128,7 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
   if (signal === SIGTRAP && hitBreakpoint(kernel, thread)) return;
   const rip = home.fetch().get('rip');
   if (rip === kernel.gate.zeroing && (signal === SIGSEGV || signal === SIGBUS) && isKernelsOwn(home)) {
-    home.regs.set('rip', kernel.gate.recycling.failed);
+    home.regs.set('rip', kernel.gate.recyclingFailed);
     home.commit();
     letGo(thread);
     return;
@@ -188,7 +188,6 @@ function* enterHandler(thread: Thread, signal: number): Steps<void> {
  */
 function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliver> {
   const { home } = thread;
-  const { start, end, failed } = kernel.gate.recycling;
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(home.tid, info);
   const mask = new Uint8Array(ptrace.SIGSET_SIZE);
@@ -198,8 +197,10 @@ function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliv
   stepping[0] = 0xff & ~(1 << (SIGTRAP - 1));
   ptrace.setSigmask(home.tid, stepping);
   const { regs } = home;
-  if (regs.get('rip') >= start && regs.get('rip') < end) {
-    regs.set('rip', failed);
+  const rip = regs.get('rip');
+  const loop = kernel.gate.loops.find(({ start, end }) => rip >= start && rip < end);
+  if (loop) {
+    regs.set('rip', loop.givenUp);
     home.commit();
   }
   let other = 0;
@@ -213,8 +214,8 @@ function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliv
       other = postpone(thread);
       continue;
     }
-    const rip = home.fetch().get('rip');
-    if (isSignalStop(home.status) && (rip < GATE_START || rip >= GATE_FREE_END)) break;
+    const at = home.fetch().get('rip');
+    if (isSignalStop(home.status) && (at < GATE_START || at >= GATE_FREE_END)) break;
   }
   ptrace.setSigmask(home.tid, mask);
   ptrace.setSiginfo(home.tid, info);

@@ -6,20 +6,29 @@ import { EINVAL, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isSyscallStop, PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
-import { PAGE, pageUp } from '../memory/store.js';
 import { birthOf, ChildTid, performClone, separate, Untraced } from '../process/fork.js';
 import { Hold } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { addForked, adopt } from '../process/lifecycle.js';
-import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_STACK } from '../process/mapping.js';
-import type { Thread } from '../process/model.js';
+import {
+  MAP_ANONYMOUS,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_STACK,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../process/mapping.js';
+import type { Space, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { TextCopy } from '../process/text.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
-import { GATE_DATA, GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
-import { ARGUMENTS } from '../x64/registers.js';
-import { MEMORY_HANDLERS, type MemoryHandler, noteLocked } from './memory.js';
+import { GATE_DATA, GATE_FRAME, GATE_FREE_END, GATE_LISTS, GATE_START, LARGE } from '../x64/gate.js';
+import type { Registers } from '../x64/registers.js';
+import { handlerOf, onlyRepeated } from './memory/handlers.js';
+import type { MemoryHandler } from './memory/ranges.js';
 import { Performer } from './performer.js';
 import { exemptGate } from './program-filter.js';
 
@@ -50,7 +59,11 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       letGo(thread);
       return;
     case SYS.mmap:
-      if (!space.plural && (regs.int('r10') & ~HARMLESS_MMAP) === SIMPLE_MMAP) {
+      if (
+        !space.plural &&
+        !fromTrapPage(regs.get('rip')) &&
+        (regs.int('r10') & ~HARMLESS_MMAP) === SIMPLE_MMAP
+      ) {
         redirect(kernel, thread, nr);
         return;
       }
@@ -61,33 +74,18 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
-    case SYS.mlock:
-    case SYS.mlock2:
-    case SYS.mlockall:
-      noteLocked(space);
-      letGo(thread);
-      return;
     case SYS.munmap:
-      if (!space.plural) {
-        const [start, length] = [regs.get('rdi'), regs.get('rsi')];
-        if (start % PAGE === 0) space.store.punch(start, pageUp(length));
-        letThrough(thread);
+      if (!space.plural && !fromTrapPage(regs.get('rip')) && !takesFrame(regs)) {
+        redirect(kernel, thread, nr);
         return;
       }
       break;
     case SYS.mprotect:
-    case SYS.pkey_mprotect:
-    case SYS.shmdt:
-    case SYS.membarrier:
-      if (!space.plural) {
+      if (!space.plural && !needsSupervisor(space, regs)) {
         letThrough(thread);
         return;
       }
       break;
-    case SYS.setrlimit:
-    case SYS.prlimit64:
-      occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
-      return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);
       letGo(thread);
@@ -122,9 +120,23 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       else letGo(thread);
       return;
   }
-  const handler = MEMORY_HANDLERS.get(nr);
-  if (handler) occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
+  const handler = handlerOf(nr);
+  if (handler && (space.plural || !onlyRepeated(nr)))
+    occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
   else letGo(thread);
+}
+
+/** The routine's frame is in the range that the call unmaps (x64/islands.ts). */
+function takesFrame(regs: Registers): boolean {
+  const [start, sp] = [regs.get('rdi'), regs.get('rsp')];
+  return start < sp && sp < start + regs.get('rsi') + GATE_FRAME;
+}
+
+/** What only the handler can do (memory/protect.ts). */
+function needsSupervisor(space: Space, regs: Registers): boolean {
+  const [start, length, protection] = [regs.get('rdi'), regs.get('rsi'), regs.int('rdx')];
+  if (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC) || length >= LARGE) return true;
+  return (protection & PROT_EXEC) !== 0 && space.watched.overlapping(start, start + length).length > 0;
 }
 
 /**
@@ -169,11 +181,8 @@ function letThrough(thread: Thread): void {
 export function* mediate(kernel: Kernel, thread: Thread, handler: MemoryHandler): Steps<void> {
   const { space } = thread.process;
   using _lock = yield* lockSpace(thread);
-  const { regs } = thread.runner;
-  const performer = yield* Performer.open(kernel, thread);
-  // The scope fetched the registers anew: the handler reads the caller's own, saved ones.
-  const caller = thread.stub ? regs : performer.callerRegs;
-  yield* performer.close(yield* handler(performer, space, caller));
+  const performer = new Performer(kernel, thread);
+  yield* performer.close(yield* handler(performer, space, performer.callerRegs));
 }
 
 function clone3Flags(thread: Thread): number {
@@ -225,30 +234,10 @@ export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
   if (child.stopped) letGo(thread);
 }
 
-/** A hard limit below the store's descriptor could never be lifted again: fork needs that number. */
-export function* limitDescriptors(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
-  using _lock = yield* lockSpace(thread);
-  const performer = yield* Performer.open(kernel, thread);
-  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
-  const args = ARGUMENTS.slice(0, 4).map((register) => regs.signed(register));
-  const pointer = nr === SYS.setrlimit ? 1 : 2;
-  using memory = performer.openBase();
-  const limit = args[pointer] === 0 ? new Uint8Array() : memory.read(args[pointer]!, 16);
-  if (limit.length === 16) {
-    // struct rlimit { rlim_cur, rlim_max }
-    const view = new DataView(limit.buffer);
-    const lowest = BigInt(kernel.storeFd + 1);
-    if (view.getBigUint64(8, true) < lowest) view.setBigUint64(8, lowest, true);
-    thread.process.space.store.write(GATE_LISTS, limit);
-    args[pointer] = GATE_LISTS;
-  }
-  yield* performer.close(yield* performer.everywhere(nr, ...args));
-}
-
 /** Closes around the store's descriptor. */
 export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
-  const performer = yield* Performer.open(kernel, thread);
-  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
+  const performer = new Performer(kernel, thread);
+  const { callerRegs: regs } = performer;
   const [first, last, flags] = [regs.get('rdi') % 2 ** 32, regs.get('rsi') % 2 ** 32, regs.int('rdx')];
   let result: number;
   if (first > last) result = -EINVAL;

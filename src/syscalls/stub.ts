@@ -7,7 +7,8 @@ import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { isSynchronous, SIGTRAP } from '../linux/signals.js';
-import { agentCall, killGenerations } from '../process/generation.js';
+import { callElsewhere } from '../process/elsewhere.js';
+import { killGenerations } from '../process/generation.js';
 import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
 import { borrow, call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
@@ -21,9 +22,9 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
+import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
-import { MEMORY_HANDLERS, noteLocked } from './memory.js';
+import { handlerOf } from './memory/handlers.js';
 import { refusalErrno, stubClassOf } from './table.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
@@ -50,11 +51,7 @@ const PATH_FIRST: ReadonlySet<number> = new Set(
     SYS.truncate,
   ].map(Number),
 );
-/** Locked memory keeps its data whatever is advised: the gate must know, also when it works again. */
-const LOCKS_MEMORY: ReadonlySet<number> = new Set([SYS.mlock, SYS.mlock2, SYS.mlockall]);
 const LONGEST_PATH_PREFIX = 32;
-const RLIMIT_NOFILE = 7;
-const LIMITS: ReadonlySet<number> = new Set([SYS.setrlimit, SYS.prlimit64]);
 const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
 
 export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
@@ -112,18 +109,10 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       letGo(thread);
       return;
     case 'everywhere': {
-      if (LOCKS_MEMORY.has(nr)) noteLocked(thread.process.space);
-      if ((nr === SYS.setrlimit ? regs.int('rdi') : regs.int('rsi')) === RLIMIT_NOFILE && LIMITS.has(nr)) {
-        occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
-        return;
-      }
-      const handler = MEMORY_HANDLERS.get(nr);
-      occupy(
-        kernel,
-        thread,
-        syscallName(nr),
-        handler ? mediate(kernel, thread, handler) : everywhere(kernel, thread, nr),
-      );
+      const steps = CREDENTIALS.has(nr)
+        ? everywhere(kernel, thread, nr)
+        : mediate(kernel, thread, handlerOf(nr)!);
+      occupy(kernel, thread, syscallName(nr), steps);
       return;
     }
     case 'both':
@@ -183,23 +172,21 @@ function namesSelf(stub: Task, nr: number): boolean {
   return PERSONAL_PATH.test(prefix);
 }
 
-/** Home first; then every generation's agent, and for credentials the tasks that have their own. */
+/** Credentials: home first, then every generation's agent and the tasks that have their own. */
 function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { space } = thread.process;
   const args = ARGUMENTS.map((register) => thread.stub!.regs.signed(register));
   const result = yield* homeCall(kernel, thread, nr);
   if (result === undefined || isError(result)) return;
   using _lock = yield* lockSpace(thread);
+  yield* callElsewhere(kernel, space, [[nr, ...args]]);
   for (const generation of space.generations.values()) {
-    if (!generation.agent) continue;
-    yield* agentCall(kernel, generation, nr, ...args);
-    if (!CREDENTIALS.has(nr)) continue;
     // Taken out meanwhile: nobody may be given one that is in the middle of the call.
     const spares = generation.spareStubs.splice(0);
     for (const spare of spares) yield* call(kernel, spare, nr, ...args);
     for (const spare of spares) giveBack(generation, spare);
   }
-  if (CREDENTIALS.has(nr)) yield* replay(kernel, thread, nr, args);
+  yield* replay(kernel, thread, nr, args);
 }
 
 /** The thread's two tasks: home first, then the stub. */

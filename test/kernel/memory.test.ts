@@ -1,9 +1,4 @@
 import { sameAsNative } from './compare.js';
 import { PROGRAMS } from './programs.js';
 
-sameAsNative(
-  'memory',
-  PROGRAMS.memory,
-  { secondsEach: 20 },
-  { advise: 'limits.md, Memory: private file mappings' },
-);
+sameAsNative('memory', PROGRAMS.memory, { secondsEach: 20 });

@@ -29,7 +29,6 @@ async function connected(scope: Scope, signal: AbortSignal): ReturnType<Scope['c
 }
 
 const KNOWN = {
-  advise: 'limits.md, Memory: private file mappings',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
 };

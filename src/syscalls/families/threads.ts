@@ -8,7 +8,9 @@ import {
   direct,
   everywhere,
   home,
+  NATIVE,
   noneSet,
+  nonNull,
   oneOf,
   refused,
   refuseWhen,
@@ -40,7 +42,6 @@ const CREDENTIALS = 'credentials of a task: those of the stubs must follow';
 const CREDENTIALS_LATER = 'a change made in the base is not made by stubs that exist already';
 const SCHEDULING = 'scheduling of a task: home and stub must agree';
 const SCHEDULING_READ = 'scheduling is set at home and in the stub alike';
-const RLIMIT_NOFILE = 7;
 const FILES_LIMIT = "the hard limit of open files stays above the store's descriptor, 1019";
 const LIMITS = 'limits belong to a process, and stubs are processes to the kernel';
 const USAGE = 'the program asks what it has used itself';
@@ -136,16 +137,16 @@ export const THREADS = {
   iopl: both('access to I/O ports belongs to a task'),
   ioperm: both('access to I/O ports belongs to a task'),
 
-  setuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setreuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setregid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setresuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setresgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setfsuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setfsgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setgroups: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  capset: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
+  setuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setreuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setregid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setresuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setresgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setfsuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setfsgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setgroups: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  capset: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
   getuid: direct('the stub has the credentials of its thread'),
   getgid: direct('the stub has the credentials of its thread'),
   geteuid: direct('the stub has the credentials of its thread'),
@@ -164,8 +165,8 @@ export const THREADS = {
   request_key: home(KEYRING),
   keyctl: home(KEYRING),
 
-  setrlimit: everywhere(LIMITS, { base: trapWhen(oneOf(0, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
-  prlimit64: everywhere(LIMITS, { base: trapWhen(oneOf(1, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
+  setrlimit: everywhere(LIMITS, { partial: FILES_LIMIT }),
+  prlimit64: everywhere(LIMITS, { base: trapWhen(nonNull(2)), partial: FILES_LIMIT }),
   getrlimit: home(LIMITS),
   getrusage: home(USAGE, { partial: USAGE_MISSING }),
   times: home(USAGE, { partial: USAGE_MISSING }),
