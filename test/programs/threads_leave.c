@@ -1,0 +1,20 @@
+/* All threads of a process end one by one, without exit_group: its end is told, with status 0. */
+#include "held_child.h"
+
+static void *leave(void *unused) {
+  (void)unused;
+  pause_ms(20);
+  syscall(SYS_exit, 3);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  (void)argv;
+  if (argc > 1) {
+    pthread_t thread;
+    for (int i = 0; i < 3; i++) CHECK(pthread_create(&thread, NULL, leave, NULL) == 0);
+    syscall(SYS_exit, 0);
+  }
+  say_ending("one by one", spawn_held("leave"));
+  return 0;
+}
