@@ -75,6 +75,7 @@ export const PROGRAMS = {
     'reservation',
     'map_flags',
     'locked',
+    'lock_all',
     'generated_code',
     'deep_stack',
     'own_maps',

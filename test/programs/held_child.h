@@ -29,3 +29,16 @@ static inline pid_t spawn_held(const char *argument) {
   if (pid == 0) become_held(argument);
   return pid;
 }
+
+/* A wait with a deadline: what is never told is a difference like any other. */
+static inline int told_within(long ms, pid_t pid, int *status, int options) {
+  struct timespec start, now;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  do {
+    pid_t told = waitpid(pid, status, options | WNOHANG);
+    CHECK(told == 0 || told == pid);
+    if (told == pid) return 1;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+  } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < ms);
+  return 0;
+}

@@ -3,7 +3,7 @@
 #include "held_child.h"
 
 #define THREADS 16
-#define ROUNDS 6
+#define ROUNDS 20
 #define MOMENTS 20000
 
 static volatile unsigned long *counts;
@@ -30,22 +30,28 @@ int main(int argc, char **argv) {
     while (counts[i * 8] == 0) pause_ms(1);
   const int signals[] = {SIGSTOP, SIGTSTP};
   for (int kind = 0; kind < 2; kind++) {
-    int ran_on = 0;
+    int ran_on = 0, stopped = 0, continued = 0, going = 0;
     for (int round = 0; round < ROUNDS; round++) {
-      int status;
+      int status = 0;
       unsigned long before[THREADS];
-      CHECK(kill(pid, signals[kind]) == 0 && waitpid(pid, &status, WUNTRACED) == pid);
+      CHECK(kill(pid, signals[kind]) == 0);
+      if (!told_within(500, pid, &status, WUNTRACED)) continue;
       CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == signals[kind]);
+      stopped++;
       for (int i = 0; i < THREADS; i++) before[i] = counts[i * 8];
       for (int moment = 0; moment < MOMENTS; moment++)
         for (int i = 0; i < THREADS; i++) ran_on += counts[i * 8] != before[i];
       pause_ms(3);
       for (int i = 0; i < THREADS; i++) ran_on += counts[i * 8] != before[i];
-      CHECK(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
-      for (int i = 0; i < THREADS; i++)
-        while (counts[i * 8] == before[i]) pause_ms(1);
+      CHECK(kill(pid, SIGCONT) == 0);
+      continued += told_within(500, pid, &status, WCONTINUED) && WIFCONTINUED(status);
+      for (int i = 0; i < THREADS; i++) {
+        for (int ms = 0; ms < 100 && counts[i * 8] == before[i]; ms++) pause_ms(1);
+        going += counts[i * 8] != before[i];
+      }
     }
-    say("signal %d: threads ran on %d", signals[kind], ran_on > 0);
+    say("signal %d: %d times stopped, continued %d, threads that went on %d; ran on %d", signals[kind], stopped,
+        continued, going, ran_on > 0);
   }
   CHECK(kill(pid, SIGKILL) == 0);
   say_ending("child", pid);
