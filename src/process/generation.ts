@@ -21,6 +21,7 @@ import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
 import { Condition, type Steps, TaskGone } from './steps.js';
+import { setStubMask } from './raised.js';
 import type { Task } from './task.js';
 
 const CLONE_VM = 0x100;
@@ -283,6 +284,7 @@ function* makeStub(kernel: Kernel, generation: Generation): Steps<Task> {
   const stub = kernel.task(agent.newborn);
   stub.role = 'stub';
   yield* birthOf(stub);
+  setStubMask(stub);
   return stub;
 }
 

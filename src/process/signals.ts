@@ -28,6 +28,7 @@ import type { Kernel } from './kernel.js';
 import { moveOut, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
 import { postpone, stopParked } from './parking.js';
+import { raisedSignal } from './raised.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
@@ -266,6 +267,8 @@ export function* stopStub(thread: Thread): Steps<void> {
   }
   stub.fetch();
   if (isSeccompStop(stub.status)) windBack(stub);
+  const raised = raisedSignal(thread);
+  if (raised) thread.stashedSignals.push(raised);
 }
 
 /** The home is at the signal's delivery stop; the handler starts in the thread's generation. */

@@ -183,7 +183,7 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
  * What the restored mask lets through comes before the thread's next instruction: the home makes a call
  * that does nothing, and signals are delivered on its way to it.
  */
-function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
+export function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
   const { home } = thread;
   thread.caller.assign(thread.stub!.regs);
   aim(kernel, thread, SYS.getpid);

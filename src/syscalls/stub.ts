@@ -6,7 +6,7 @@ import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
-import { isSynchronous } from '../linux/signals.js';
+import { isSynchronous, SIGSYS } from '../linux/signals.js';
 import { agentCall, killGenerations } from '../process/generation.js';
 import { wasAsleep } from '../process/hold.js';
 import { call, InjectionScope } from '../process/inject.js';
@@ -15,6 +15,7 @@ import { tellEnd } from '../process/lifecycle.js';
 import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
+import { isTerminalsOwn, raisedIsPending, raisedSignal } from '../process/raised.js';
 import { deliverFault } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
@@ -23,6 +24,7 @@ import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { MEMORY_HANDLERS, noteLocked } from './memory.js';
+import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
@@ -69,14 +71,34 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
     stubCall(kernel, stub, thread);
     return;
   }
-  if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
-    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
-  } else if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
+  if (isSignalStop(stub.status)) {
+    stubSignal(kernel, stub, thread);
+    return;
+  }
+  if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
+  else if ((stub.fetch(), raisedIsPending(stub))) stub.resume();
   else if (thread.process.hold) {
     wasAsleep((stub.fetch(), stub));
     letGo(thread);
   } else if (thread.requests.length > 0) serveRequests(kernel, thread);
   else letGo(thread);
+}
+
+/** A signal of the stub is a fault, or comes from its own call; whatever else reaches it is nobody's. */
+function stubSignal(kernel: Kernel, stub: Task, thread: Thread): void {
+  const signal = stopSignal(stub.status);
+  stub.fetch();
+  const raised = raisedSignal(thread);
+  if (isSynchronous(signal) || signal === SIGSYS)
+    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
+  else if (raised) occupy(kernel, thread, 'signal of its call', raiseAtHome(kernel, thread, raised));
+  else if (isTerminalsOwn(stub)) {
+    // The home belongs to the program's process group: there the terminal decides rightly.
+    occupy(kernel, thread, 'terminal', atHome(kernel, thread, stub.regs.signed('orig_rax')));
+  } else {
+    wasAsleep(stub);
+    letGo(thread);
+  }
 }
 
 function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
