@@ -61,7 +61,7 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
 };
 
 /** Whether the fault was raised by the kernel and not sent by a program (sigaction(2), si_code). */
-function isKernelsOwn(task: Task): boolean {
+export function isKernelsOwn(task: Task): boolean {
   const info = new DataView(new ArrayBuffer(ptrace.SIGINFO_SIZE));
   ptrace.getSiginfo(task.tid, new Uint8Array(info.buffer));
   return info.getInt32(8, true) > 0;

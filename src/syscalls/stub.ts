@@ -16,7 +16,7 @@ import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
 import { isTerminalsOwn, raisedIsPending, raisedSignal } from '../process/raised.js';
-import { deliverFault } from '../process/signals.js';
+import { deliverFault, isKernelsOwn } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
@@ -89,7 +89,7 @@ function stubSignal(kernel: Kernel, stub: Task, thread: Thread): void {
   const signal = stopSignal(stub.status);
   stub.fetch();
   const raised = raisedSignal(thread);
-  if (isSynchronous(signal) || signal === SIGSYS)
+  if (isSynchronous(signal) || (signal === SIGSYS && isKernelsOwn(stub)))
     occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
   else if (raised) occupy(kernel, thread, 'signal of its call', raiseAtHome(kernel, thread, raised));
   else if (isTerminalsOwn(stub)) {

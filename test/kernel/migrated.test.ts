@@ -32,9 +32,6 @@ const KNOWN = {
   advise: 'limits.md, Memory: private file mappings',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
-  signal_by_call: 'signals that the call of a stub raises stay blocked there',
-  signal_by_filter: 'SIGSYS of a stub is suppressed',
-  signal_by_terminal: "a stub is in the terminal's background, with SIGTTIN and SIGTTOU blocked",
   nested_sleep:
     'of two signals that are pending together, the second has to enter its handler before the first one runs',
   stop_is_seen: 'stubs are held after the stop is told; the base agent swallows SIGSTOP',
