@@ -350,21 +350,43 @@ export function* untilGone(task: Task): Steps<void> {
   }
 }
 
+function* exitAgent(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  yield* agent.bringToStop();
+  agent.fetch();
+  aimAtGate(kernel, agent, SYS.exit, [code]);
+  agent.resume();
+}
+
 /** One plain address space again: no helper, and memory calls at native speed. */
 function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   const agent = space.baseAgent;
   space.baseAgent = undefined;
   openGate(space, 'wantsPlural');
   if (!agent) return;
-  yield* agent.bringToStop();
-  agent.fetch();
-  agent.regs.set('rip', kernel.gate.call);
-  agent.regs.set('rax', SYS.exit);
-  agent.regs.set('rdi', 0);
-  agent.regs.set('orig_rax', -1);
-  agent.commit();
-  agent.resume();
+  yield* exitAgent(kernel, agent, 0);
   yield* untilGone(agent);
+}
+
+/**
+ * For the base agent at its exit event, which it reaches when its process ends, and in execve behind the point at which
+ * that may still fail (fs/exec.c, de_thread). Neither goes on before the agent has gone; and with the stub
+ * processes their share in the file table goes first: nothing is held any more when the end is told, and execve finds
+ * a table that is its own, and keeps the record locks.
+ */
+export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): Steps<void> {
+  if (space.users === 1) {
+    const others = [...space.generations.values()].flatMap((generation) => generation.agent ?? []);
+    killGenerations(space);
+    // Whoever has one of them at work is told of its end himself.
+    for (const other of others) while (!other.gone) yield* other.waiter ? kernel.sleep(1) : untilGone(other);
+  }
+  agent.resume();
+}
+
+/** All threads of the program have left one by one: the base agent is the last. */
+export function* exitLast(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  while (agent.waiter) yield* kernel.sleep(1);
+  yield* exitAgent(kernel, agent, code);
 }
 
 /** Ends all stub processes at once: the process itself is ending, or has become another image. */
