@@ -8,6 +8,7 @@ import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { areasNotForked, hasSignalfd, kernelPlace, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
+import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
@@ -386,7 +387,8 @@ export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): 
 /** All threads of the program have left one by one: the base agent is the last. */
 export function* exitLast(kernel: Kernel, agent: Task, code: number): Steps<void> {
   while (agent.waiter) yield* kernel.sleep(1);
-  yield* exitAgent(kernel, agent, code);
+  // After exit_group it is on its way already.
+  if (!agent.gone && stopEvent(agent.status) !== PTRACE_EVENT_EXIT) yield* exitAgent(kernel, agent, code);
 }
 
 /** Ends all stub processes at once: the process itself is ending, or has become another image. */
