@@ -50,6 +50,11 @@ export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judg
       }
       return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
     }
+    // Its home makes a call for it, and it has left its stub already: it goes on where it lives then.
+    if (thread.inHomeCall && !thread.stub) {
+      thread.generation = to;
+      return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+    }
     const attempt = thread.stub
       ? yield* fromStub(kernel, thread, to, judge)
       : yield* fromHome(kernel, thread, to, judge);

@@ -34,12 +34,9 @@ const KNOWN = {
   timers: 'limits.md, Generations and migration: CPU time',
   nested_sleep:
     'of two signals that are pending together, the second has to enter its handler before the first one runs',
-  stop_is_seen: 'stubs are held after the stop is told; the base agent swallows SIGSTOP',
+  stop_is_seen: 'stubs are held after the stop is told',
   seccomp_mode: 'the filter of Atlas is told as the program’s own',
-  threads_leave: 'the base agent stays behind when the last thread of the program has left',
-  end_is_seen: 'the descriptors of stubs outlive the end that is told',
-  locks_and_exec: 'the file table is still shared with the stubs when the kernel looks at it in execve',
-  shared_count: 'each generation is an attachment, and the stub is the one who is recorded',
+  shared_count: 'each generation is an attachment',
   lock_all: 'the total size of the address space is larger than natively',
   queue_notify: 'closing in a stub is not closing by the owner of the notification',
 };
