@@ -7,6 +7,7 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
 import { areasNotForked, hasSignalfd, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
+import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
@@ -22,6 +23,7 @@ import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
 import { leaveInCall } from './place.js';
+import { setStubMask } from './raised.js';
 import { type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
 import { TextCopy } from './text.js';
@@ -316,6 +318,7 @@ export function* takeStub(kernel: Kernel, generation: Generation): Steps<Task> {
   if (isError(tid)) throw noFurtherTask('task', -tid);
   const stub = ours(kernel.task(agent.newborn), 'stub', agent.space!);
   yield* birthOf(stub);
+  setStubMask(stub);
   return stub;
 }
 
@@ -382,6 +385,13 @@ export function* untilGone(task: Task): Steps<void> {
   }
 }
 
+function* exitAgent(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  yield* agent.bringToStop();
+  agent.fetch();
+  aimAtGate(kernel, agent, SYS.exit, [code]);
+  agent.resume();
+}
+
 /** One plain address space again: no helper, and memory calls at native speed. */
 function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   if (space.users === 0) return;
@@ -389,15 +399,31 @@ function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   space.baseAgent = undefined;
   openGate(space, 'wantsPlural');
   if (!agent) return;
-  yield* agent.bringToStop();
-  agent.fetch();
-  agent.regs.set('rip', kernel.gate.call);
-  agent.regs.set('rax', SYS.exit);
-  agent.regs.set('rdi', 0);
-  agent.regs.set('orig_rax', -1);
-  agent.commit();
-  agent.resume();
+  yield* exitAgent(kernel, agent, 0);
   yield* untilGone(agent);
+}
+
+/**
+ * For the base agent at its exit event, which it reaches when its process ends, and in execve behind the point at which
+ * that may still fail (fs/exec.c, de_thread). Neither goes on before the agent has gone; and with the stub
+ * processes their share in the file table goes first: nothing is held any more when the end is told, and execve finds
+ * a table that is its own, and keeps the record locks.
+ */
+export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): Steps<void> {
+  if (space.users === 1) {
+    const others = [...kernel.tasks.values()].filter((task) => task.space === space && task.role === 'agent');
+    killGenerations(kernel, space);
+    // Whoever has one of them at work is told of its end himself.
+    for (const other of others) while (!other.gone) yield* other.waiter ? kernel.sleep(1) : untilGone(other);
+  }
+  agent.resume();
+}
+
+/** All threads of the program have left one by one: the base agent is the last. */
+export function* exitLast(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  while (agent.waiter) yield* kernel.sleep(1);
+  // After exit_group it is on its way already.
+  if (!agent.gone && stopEvent(agent.status) !== PTRACE_EVENT_EXIT) yield* exitAgent(kernel, agent, code);
 }
 
 /** Ends all stub processes at once, one that is being made included: the process ends, or has become another image. */

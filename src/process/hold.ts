@@ -19,9 +19,10 @@ import type { Task } from './task.js';
 /**
  * Calls for which EINTR is an answer that must stand: made again, they would not do the same. All others
  * that answer EINTR to a mere interrupt (epoll_wait, io_getevents, sockets with a timeout: signal(7),
- * "Interruption of system calls") are made again, so that the program does not see it.
+ * "Interruption of system calls") are made again, so that the program does not see it. A connect that is made again
+ * waits for the connection that it has begun (net/ipv4/af_inet.c, __inet_stream_connect).
  */
-const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.connect, SYS.restart_syscall]);
+const KEEPS_EINTR: ReadonlySet<number> = new Set([SYS.close, SYS.restart_syscall]);
 
 /** Whether the interrupted call's EINTR would leak to the program. */
 export const leaksEintr = (regs: Registers): boolean =>

@@ -30,6 +30,7 @@ import { moveOutTo, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
 import { postpone, stopParked } from './parking.js';
 import type { Waking } from './place.js';
+import { raisedSignal } from './raised.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
@@ -63,7 +64,7 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
 };
 
 /** Whether the fault was raised by the kernel and not sent by a program (sigaction(2), si_code). */
-function isKernelsOwn(task: Task): boolean {
+export function isKernelsOwn(task: Task): boolean {
   const info = new DataView(new ArrayBuffer(ptrace.SIGINFO_SIZE));
   ptrace.getSiginfo(task.tid, new Uint8Array(info.buffer));
   return info.getInt32(8, true) > 0;
@@ -278,6 +279,8 @@ export function* stopStub(thread: Thread): Steps<void> {
     if (thread.text.breakpoints.has(address) || isStaleHit(stub, thread.text, address))
       unwindHit(stub, address, true);
   }
+  const raised = raisedSignal(thread);
+  if (raised) thread.stashedSignals.push(raised);
 }
 
 /** The home is at the signal's delivery stop; the handler starts in the thread's generation. */

@@ -3,7 +3,7 @@
  * running state goes through this class, so that `stopped` is the truth.
  */
 import * as ptrace from '../linux/ptrace.js';
-import { isGone, PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
+import { isGone, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { Registers } from '../x64/registers.js';
 import { type Program, type Steps, TaskGone, type Waitable } from './steps.js';
 import type { Space, Thread } from './model.js';
@@ -86,7 +86,10 @@ export class Task implements Waitable {
   *bringToStop(): Steps<void> {
     if (this.stopped) return;
     this.interrupt();
-    while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) this.resumeToInterrupt();
+    while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) {
+      this.interrupt();
+      this.resume(isSignalStop(this.status) ? stopSignal(this.status) : 0);
+    }
   }
 
   /** Suspends the calling program until this task's next stop; throws TaskGone when it ends instead. */

@@ -28,7 +28,14 @@ import {
 } from '../linux/wait.js';
 import { trapIsPending } from '../process/breakpoints.js';
 import { convertImage } from '../process/convert.js';
-import { killGenerations, loseGeneration, reap, untilGone } from '../process/generation.js';
+import {
+  endWithGenerations,
+  exitLast,
+  killGenerations,
+  loseGeneration,
+  reap,
+  untilGone,
+} from '../process/generation.js';
 import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { addThread, describe, leaveSpace, removeThread, tellEnd, threadExits } from '../process/lifecycle.js';
@@ -72,6 +79,8 @@ export class Dispatcher {
     if (stopEvent(status) === PTRACE_EVENT_EXIT) {
       // Nobody waits for this: the end itself follows, and that is what a waiting program is told.
       if (task.role === 'home') this.#exiting(task, task.thread!);
+      else if (task.role === 'base-agent' && task.space?.baseAgent === task)
+        kernel.scheduler.start(`end of ${task.tid}`, endWithGenerations(kernel, task, task.space));
       else task.resume();
       return;
     }
@@ -93,7 +102,8 @@ export class Dispatcher {
       case 'base-agent':
         // An interrupt that was owed, or its part in a group-stop.
         if (isGroupStop(status)) task.listen();
-        else task.resume();
+        // SIGSTOP alone cannot be blocked, and whichever thread takes it stops the process.
+        else task.resume(isSignalStop(status) ? stopSignal(status) : 0);
         return;
       case 'agent':
         // Waits, stopped, for its next call.
@@ -214,9 +224,15 @@ export class Dispatcher {
   #exiting(task: Task, thread: Thread): void {
     const FATAL_SIGNAL = 0x7f;
     const { space } = thread.process;
-    if (space.users === 1 && (ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0)
-      killGenerations(this.kernel, space);
+    const status = ptrace.eventMessage(task.tid);
+    if (space.users === 1 && (status & FATAL_SIGNAL) !== 0) killGenerations(this.kernel, space);
     threadExits(this.kernel, thread);
+    // The last one that exits decides the status (kernel/exit.c, synchronize_group_exit).
+    if (thread.process.threads.size === 0 && space.baseAgent)
+      this.kernel.scheduler.start(
+        `end of ${task.tid}`,
+        exitLast(this.kernel, space.baseAgent, exitCode(status)),
+      );
     task.resume();
   }
 

@@ -185,7 +185,7 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
  * What the restored mask lets through comes before the thread's next instruction: the home makes a call
  * that does nothing, and signals are delivered on its way to it.
  */
-function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
+export function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
   const { home } = thread;
   const { regs } = thread.stub!;
   aim(kernel, home, regs, SYS.getpid);

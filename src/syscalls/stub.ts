@@ -6,7 +6,7 @@ import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
-import { isSynchronous, SIGTRAP } from '../linux/signals.js';
+import { isSynchronous, SIGSYS, SIGTRAP } from '../linux/signals.js';
 import { callElsewhere } from '../process/elsewhere.js';
 import { killGenerations } from '../process/generation.js';
 import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
@@ -17,7 +17,8 @@ import type { Thread } from '../process/model.js';
 import { giveBack } from '../process/place.js';
 import { stopParked } from '../process/parking.js';
 import { trapIsPending } from '../process/breakpoints.js';
-import { deliverFault, hitBreakpoint, wakeUpAt } from '../process/signals.js';
+import { isTerminalsOwn, raisedIsPending, raisedSignal } from '../process/raised.js';
+import { deliverFault, hitBreakpoint, isKernelsOwn, wakeUpAt } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
@@ -25,6 +26,7 @@ import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { handlerOf } from './memory/handlers.js';
+import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
@@ -72,17 +74,36 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
     } else stubCall(kernel, stub, thread);
     return;
   }
-  if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
-    if (stopSignal(stub.status) === SIGTRAP && hitBreakpoint(kernel, thread)) return;
-    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
-  } else if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
-  else if (trapIsPending(thread)) stub.resume();
+  if (isSignalStop(stub.status)) {
+    stubSignal(kernel, stub, thread);
+    return;
+  }
+  if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
+  else if (trapIsPending(thread) || raisedIsPending(stub)) stub.resume();
   else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
   else if (thread.process.space.hold) {
     wasAsleep((stub.fetch(), stub));
     letGo(thread);
   } else if (thread.requests.length > 0) serveRequests(kernel, thread);
   else letGo(thread);
+}
+
+/** A signal of the stub is a fault, or comes from its own call; whatever else reaches it is nobody's. */
+function stubSignal(kernel: Kernel, stub: Task, thread: Thread): void {
+  const signal = stopSignal(stub.status);
+  if (signal === SIGTRAP && hitBreakpoint(kernel, thread)) return;
+  stub.fetch();
+  const raised = raisedSignal(thread);
+  if (isSynchronous(signal) || (signal === SIGSYS && isKernelsOwn(stub)))
+    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
+  else if (raised) occupy(kernel, thread, 'signal of its call', raiseAtHome(kernel, thread, raised));
+  else if (isTerminalsOwn(stub)) {
+    // The home belongs to the program's process group: there the terminal decides rightly.
+    occupy(kernel, thread, 'terminal', atHome(kernel, thread, stub.regs.signed('orig_rax')));
+  } else {
+    wasAsleep(stub);
+    letGo(thread);
+  }
 }
 
 function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {

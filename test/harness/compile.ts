@@ -10,12 +10,15 @@ const execute = promisify(execFile);
 
 const FLAGS = ['-std=gnu11', '-D_GNU_SOURCE', '-O1', '-g', '-Wall', '-pthread'];
 const LIBRARIES = ['-ldl', '-lrt'];
+/** What the programs share. */
+const HEADERS = ['check.h', 'held_child.h'];
 
 /** Compiles once per content: the result is named by the hash of everything that goes into it. */
 export async function compileC(source: string, extraFlags: readonly string[] = []): Promise<string> {
   const flags = [...FLAGS, ...extraFlags];
   const hash = createHash('sha256').update(flags.join('\0'));
-  hash.update(await readFile(source)).update(await readFile(join(PROGRAMS, 'check.h')));
+  hash.update(await readFile(source));
+  for (const header of HEADERS) hash.update(await readFile(join(PROGRAMS, header)));
   const folder = join(tmpdir(), `atlas-test-programs-${userInfo().uid}`, hash.digest('hex').slice(0, 24));
   const program = join(folder, basename(source, '.c'));
   if (await exists(program)) return program;
