@@ -25,6 +25,7 @@ export const PROGRAMS = {
     'vsyscall',
     'set_user',
     'own_seccomp',
+    'own_filters',
   ],
   threads: [
     'threads_many',
