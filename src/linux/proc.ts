@@ -135,7 +135,8 @@ export function credentials(tid: number): string | undefined {
 export function secureComputing(tid: number | 'self'): { mode: number; filters: number } | undefined {
   const text = readOrUndefined(`/proc/${tid}/status`);
   if (text === undefined) return undefined;
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)?.[1] ?? 0);
   return { mode: field('Seccomp'), filters: field('Seccomp_filters') };
 }
 

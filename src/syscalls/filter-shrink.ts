@@ -107,7 +107,7 @@ const isCellLoad = (code: number): boolean =>
 /** check_load_and_stores of net/core/filter.c. */
 function readsOnlyWhatWasStored(program: readonly Instruction[]): boolean {
   const all = 2 ** CELLS - 1;
-  const atTarget = new Array<number>(program.length).fill(all);
+  const atTarget = new Uint32Array(program.length).fill(all);
   let stored = 0;
   for (const [at, instruction] of program.entries()) {
     const { code, jt, jf, k } = instruction;
@@ -125,12 +125,13 @@ function readsOnlyWhatWasStored(program: readonly Instruction[]): boolean {
 /** @param filter one that the kernel accepts; @returns one that comes to the same verdicts, perhaps shorter */
 export function shrink(filter: Uint8Array): Uint8Array {
   let program = decode(filter);
-  for (;;) {
+  for (let length = 0; length !== program.length; ) {
+    length = program.length;
     joinReturns(program);
-    const shorter = withoutNeedless(program);
-    if (shorter.length === program.length) return encode(program);
-    program = shorter;
+    program = withoutNeedless(program);
   }
+  // The kernel's check of cells goes on behind a return as if that were passed: it may refuse what is right.
+  return readsOnlyWhatWasStored(program) ? encode(program) : filter;
 }
 
 /** Jumps that lead to a return go to the farthest of its kind that they reach, so that others are not needed. */
@@ -151,7 +152,7 @@ function joinReturns(program: Instruction[]): void {
   for (const [at, instruction] of program.entries()) {
     if (instruction.code === BpfCode.jump) {
       const end = program[destination(at)]!;
-      if (isReturn(end)) Object.assign(instruction, { code: end.code, k: end.k });
+      if (isReturn(end)) instruction.k = places.get(kind(end))!.at(-1)! - at - 1;
     } else if (isBranch(instruction)) {
       for (const side of ['jt', 'jf'] as const) {
         const end = program[destination(at + 1 + instruction[side])]!;
