@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readdir, rename, stat } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { PROGRAMS } from './paths.js';
 
@@ -16,6 +16,8 @@ export async function compileC(source: string, extraFlags: readonly string[] = [
   const flags = [...FLAGS, ...extraFlags];
   const hash = createHash('sha256').update(flags.join('\0'));
   hash.update(await readFile(source)).update(await readFile(join(PROGRAMS, 'check.h')));
+  for (const header of (await readdir(dirname(source))).filter((name) => name.endsWith('.h')).toSorted())
+    hash.update(await readFile(join(dirname(source), header)));
   const folder = join(tmpdir(), `atlas-test-programs-${userInfo().uid}`, hash.digest('hex').slice(0, 24));
   const program = join(folder, basename(source, '.c'));
   if (await exists(program)) return program;

@@ -1,0 +1,77 @@
+/** The attributes of each program, and in which settings today's stubs do not have what their thread has. */
+import type { ProgramName } from './phases.js';
+
+export const ATTRIBUTES: Readonly<Record<ProgramName, Readonly<Record<string, readonly number[]>>>> = {
+  rights: {
+    'filter: getppid': [],
+    'filter: sysinfo': [],
+    'filter: mlock': [],
+    'filter: by prctl': [],
+    'filter: trap': [],
+    landlock: [],
+    no_new_privs: [],
+    securebits: [],
+    ioperm: [],
+    iopl: [],
+    'time-stamp counter': [],
+    'thread keyring': [],
+    'session keyring': [],
+  },
+  credentials: {
+    'effective user': [],
+    'user for files': [],
+    groups: [],
+    'effective group': [],
+    'effective capabilities': [],
+    'inheritable capabilities': [],
+    'bounding set': [],
+    'ambient set': [],
+    'kept capabilities': [],
+  },
+  namespaces: {
+    'mount namespace': [],
+    'host name': [],
+    'host name by setns': [],
+    'System V namespace': [],
+    'network namespace': [],
+    'cgroup namespace': [],
+    'process namespace': [],
+    'time namespace': [],
+    'user namespace': [],
+  },
+  scheduling: {
+    affinity: [],
+    'affinity, by another thread': [],
+    SCHED_BATCH: [],
+    'SCHED_BATCH, by another thread': [],
+    'SCHED_BATCH, not inherited': [],
+    SCHED_IDLE: [],
+    SCHED_RR: [],
+    nice: [],
+    'nice, by another thread': [],
+    'I/O priority': [],
+    'timer slack': [],
+    name: [],
+    'name, by another thread': [],
+    "signal at the parent's end": [],
+    personality: [],
+    'memory policy': [],
+    'score for the OOM killer': [],
+  },
+  tables: {
+    'descriptors, by unshare': [],
+    'descriptors, by close_range': [],
+    'working directory and umask, by unshare': [],
+    'descriptors and directory, by clone': [],
+    'semaphore undo list': [],
+    'filter for all threads': [],
+  },
+  alone: {
+    'unshare the user namespace': [],
+    'unshare memory, handlers and threads': [],
+    'enter a mount namespace': [],
+  },
+};
+
+/** From outside: what of a stub differs from its thread's home today. */
+export const FIELDS_TO_COME: ReadonlySet<string> = new Set([]);
