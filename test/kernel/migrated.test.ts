@@ -30,6 +30,7 @@ async function connected(scope: Scope, signal: AbortSignal): ReturnType<Scope['c
 
 const KNOWN = {
   advise: 'limits.md, Memory: private file mappings',
+  told_pid: 'compatibility.md, sendmsg and semop: the pid that others are told',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
 };

@@ -26,6 +26,7 @@ export const PROGRAMS = {
     'set_user',
     'own_seccomp',
     'own_filters',
+    'told_pid',
   ],
   threads: [
     'threads_many',
