@@ -85,7 +85,7 @@ export async function runPhases(
 async function over(
   phase: number,
   read: () => Promise<void>,
-  { outputs, trouble }: Phases,
+  { outputs }: Phases,
   running: () => boolean,
 ): Promise<void> {
   for (const deadline = Date.now() + 20_000; running(); await sleep(10)) {
@@ -95,8 +95,7 @@ async function over(
     );
     if (late.length === 0) return;
     if (Date.now() < deadline) continue;
-    trouble.push(`phase ${phase} is not over in ${late.map(([name]) => name).join(', ')}`);
-    return;
+    throw new Error(`phase ${phase} is not over in ${late.map(([name]) => name).join(', ')}`);
   }
 }
 
