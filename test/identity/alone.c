@@ -33,7 +33,7 @@ static void acts(int which, int when, const char *folder) {
   for (int at = 0; at < PHASES; at++) {
     char path[300];
     snprintf(path, sizeof path, "%s/phase-%d", folder, at);
-    while (access(path, F_OK) != 0) pause_ms(2);
+    while (access(path, F_OK) != 0) pause_ms(5);
     if (at != when) continue;
     long result = ACTS[which].act();
     say("%s, phase %d: set: %d", ACTS[which].name, at, result == -1 ? -errno : 0);
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
   for (int at = 0; at < PHASES; at++) {
     char path[300];
     snprintf(path, sizeof path, "%s/phase-%d", argv[2], at);
-    while (access(path, F_OK) != 0) pause_ms(2);
+    while (access(path, F_OK) != 0) pause_ms(5);
     pause_ms(20);
     say("phase %d is over", at);
   }

@@ -64,7 +64,7 @@ static void *shows(void *argument) {
 static void *owns(void *argument) {
   struct owner *owner = argument;
   for (int at = 0; at < PHASES; at++) {
-    while (phase < at) pause_ms(1);
+    while (phase < at) pause_ms(5);
     owner->result = at == phase_of_setting ? owner->attribute->set() : 1;
     owner->own[0] = owner->born[0] = 0;
     owner->attribute->show(owner->own);
@@ -90,10 +90,10 @@ int main(int argc, char **argv) {
   for (int at = 0; at < PHASES; at++) {
     char path[300];
     snprintf(path, sizeof path, "%s/phase-%d", folder, at);
-    while (access(path, F_OK) != 0) pause_ms(2);
+    while (access(path, F_OK) != 0) pause_ms(5);
     done = 0;
     phase = at;
-    while (__atomic_load_n(&done, __ATOMIC_SEQ_CST) < COUNT) pause_ms(1);
+    while (__atomic_load_n(&done, __ATOMIC_SEQ_CST) < COUNT) pause_ms(5);
     for (int i = 0; i < COUNT; i++) {
       struct owner *owner = &owners[i];
       owner->witnessed[0] = 0;
