@@ -139,6 +139,15 @@ export function credentials(tid: number): string | undefined {
     .join('\n');
 }
 
+/** The seccomp mode of a task (linux/seccomp.h), and how many filters bind it; undefined when it is gone. */
+export function secureComputing(tid: number | 'self'): { mode: number; filters: number } | undefined {
+  const text = readOrUndefined(`/proc/${tid}/status`);
+  if (text === undefined) return undefined;
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return { mode: field('Seccomp'), filters: field('Seccomp_filters') };
+}
+
 export const hasSignal = (mask: bigint, signal: number): boolean =>
   ((mask >> BigInt(signal - 1)) & 1n) === 1n;
 

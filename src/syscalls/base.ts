@@ -5,7 +5,7 @@
 import { EINVAL, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { isSyscallStop, PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
+import { PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
 import { birthOf, ChildTid, performClone, separate, Untraced } from '../process/fork.js';
 import { Hold } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
@@ -25,12 +25,12 @@ import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { TextCopy } from '../process/text.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
-import { GATE_DATA, GATE_FRAME, GATE_FREE_END, GATE_LISTS, GATE_START, LARGE } from '../x64/gate.js';
+import { GATE_DATA, GATE_FRAME, GATE_FREE_END, LARGE } from '../x64/gate.js';
 import type { Registers } from '../x64/registers.js';
+import { answerMode, asksForMode, installFilter, installsFilter } from './install-filter.js';
 import { handlerOf, onlyRepeated } from './memory/handlers.js';
 import type { MemoryHandler } from './memory/ranges.js';
 import { Performer } from './performer.js';
-import { exemptGate } from './program-filter.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const CLONE_VM = 0x100;
@@ -38,9 +38,6 @@ const CLONE_FS = 0x200;
 const CLONE_FILES = 0x400;
 const CLOSE_RANGE_UNSHARE = 2;
 const CLONE_UNTRACED = 0x0080_0000;
-const PR_SET_SECCOMP = 22;
-const SECCOMP_SET_MODE_FILTER = 1;
-const SECCOMP_MODE_FILTER = 2;
 /** What the gate's own mmap handles (x64/gate.ts). */
 const SIMPLE_MMAP = MAP_PRIVATE | MAP_ANONYMOUS;
 const HARMLESS_MMAP = MAP_POPULATE | MAP_NORESERVE | MAP_STACK;
@@ -110,14 +107,13 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
       return;
     case SYS.prctl:
-      if (regs.get('rdi') === PR_SET_SECCOMP && regs.get('rsi') === SECCOMP_MODE_FILTER) {
-        occupy(kernel, thread, 'seccomp', installFilter(thread));
-      } else letGo(thread);
-      return;
     case SYS.seccomp:
-      if (regs.get('rdi') === SECCOMP_SET_MODE_FILTER)
+      if (installsFilter(regs)) {
         occupy(kernel, thread, 'seccomp', installFilter(thread));
-      else letGo(thread);
+        return;
+      }
+      if (asksForMode(regs)) answerMode(thread);
+      letGo(thread);
       return;
   }
   const handler = handlerOf(nr);
@@ -252,31 +248,4 @@ export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
     }
   }
   yield* performer.close(result);
-}
-
-/** The program's own filter gets an exemption for calls from the gate; the rest of it is as it was. */
-function* installFilter(thread: Thread): Steps<void> {
-  const { home, process } = thread;
-  using _lock = yield* lockSpace(thread);
-  using memory = new ProcessMemory(home.tid);
-  const regs = home.fetch();
-  const original = regs.get('rdx');
-  const program = memory.read(original, 16);
-  if (program.length === 16) {
-    const view = new DataView(program.buffer);
-    const filter = memory.read(Number(view.getBigUint64(8, true)), view.getUint16(0, true) * 8);
-    const exempt = exemptGate(filter, { gateStart: GATE_START, gateEnd: GATE_FREE_END });
-    view.setUint16(0, exempt.length / 8, true);
-    view.setBigUint64(8, BigInt(GATE_LISTS + 16), true);
-    process.space.store.write(GATE_LISTS, program);
-    process.space.store.write(GATE_LISTS + 16, exempt);
-    regs.set('rdx', GATE_LISTS);
-    home.commit();
-  }
-  do {
-    home.resumeToSyscall();
-    yield* home.nextStop();
-  } while (!isSyscallStop(home.status));
-  home.fetch().set('rdx', original);
-  home.commit();
 }

@@ -25,6 +25,7 @@ import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turn
 import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
+import { answerMode, asksForMode, installFilterFromStub, installsFilter } from './install-filter.js';
 import { handlerOf } from './memory/handlers.js';
 import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
@@ -137,6 +138,12 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       return;
     }
     case 'both':
+      if (asksForMode(regs)) {
+        answerMode(thread);
+        letGo(thread);
+        return;
+      }
+      if (installsFilter(regs)) break;
       occupy(kernel, thread, syscallName(nr), both(kernel, thread, nr));
       return;
   }
@@ -159,6 +166,11 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       return;
     case SYS.close_range:
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
+      return;
+    case SYS.prctl:
+    case SYS.seccomp:
+      if (installsFilter(regs)) occupy(kernel, thread, 'seccomp', installFilterFromStub(kernel, thread));
+      else occupy(kernel, thread, 'seccomp', atHome(kernel, thread, nr));
       return;
     case SYS.rt_sigreturn:
       occupy(kernel, thread, 'rt_sigreturn', homeSigreturn(kernel, thread));

@@ -29,6 +29,7 @@ async function connected(scope: Scope, signal: AbortSignal): ReturnType<Scope['c
 }
 
 const KNOWN = {
+  told_pid: 'compatibility.md, sendmsg and semop: the pid that others are told',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
   nested_sleep:

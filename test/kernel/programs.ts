@@ -30,6 +30,8 @@ export const PROGRAMS = {
     'threads_leave',
     'end_is_seen',
     'locks_and_exec',
+    'own_filters',
+    'told_pid',
   ],
   threads: [
     'threads_many',

@@ -22,6 +22,7 @@ import {
 const CLONE_VM = 0x100;
 /** A child born with this flag would escape supervision. */
 const CLONE_UNTRACED = 0x0080_0000;
+const PR_GET_SECCOMP = 21;
 const PR_SET_SECCOMP = 22;
 const ARCH_REQ_XCOMP_PERM = 0x1023;
 /** Options of arch_prctl that Atlas cannot follow (asm/prctl.h). */
@@ -46,6 +47,9 @@ const FILES_LIMIT = "the hard limit of open files stays above the store's descri
 const LIMITS = 'limits belong to a process, and stubs are processes to the kernel';
 const USAGE = 'the program asks what it has used itself';
 const USAGE_MISSING = 'what is used in a further generation is missing';
+const STRICT_MODE = 'the strict mode is EINVAL, as for a task that has a filter already';
+const LONG_FILTER =
+  'a filter of more than 4089 instructions is ENOMEM, unless enough of them can be left out';
 const KEYRING = 'keyrings belong to a task and its process';
 
 export const THREADS = {
@@ -68,10 +72,11 @@ export const THREADS = {
   ptrace: home('a tracer is known by its task'),
   seccomp: home("the program's filters are rewritten so that they spare Atlas's own calls", {
     base: TRAP,
-    partial: 'calls through the gate page are exempt from the filters',
+    partial: `calls through the gate page are exempt from the filters; ${STRICT_MODE}; ${LONG_FILTER}`,
   }),
   prctl: both('depends on the option: of the process, of the thread, or of the address space', {
-    base: trapWhen(oneOf(0, [PR_SET_SECCOMP])),
+    base: trapWhen(oneOf(0, [PR_GET_SECCOMP, PR_SET_SECCOMP])),
+    partial: STRICT_MODE,
   }),
   arch_prctl: everywhere(
     'only the permission to use large registers belongs to the process; the rest to the caller',
