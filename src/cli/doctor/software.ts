@@ -43,7 +43,8 @@ export const controlSockets: Probe = {
   name: 'control-sockets',
   check: () => {
     try {
-      return ok(openRuntimeDirectory());
+      using directory = openRuntimeDirectory();
+      return ok(directory.path);
     } catch (error) {
       const { message, advice } = AtlasError.from(error);
       return failure(message, advice);

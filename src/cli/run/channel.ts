@@ -9,6 +9,8 @@ export interface Orders {
   names: string[];
   directory: string;
   detach: boolean;
+  /** The output goes to a log that is named after the run, whose name is not known before it has its socket. */
+  ownLog: boolean;
   /** The file for structured events, one JSON document per line. */
   events: string | undefined;
   /** Descriptors above 2 that the shell gave to us and that are the program's. */
@@ -20,7 +22,7 @@ export interface Orders {
 export type ToSupervisor = { kind: 'orders'; orders: Orders } | { kind: 'signal'; signal: NodeJS.Signals };
 
 export type ToFront =
-  | { kind: 'started'; name: string; pid: number; socket: string }
+  | { kind: 'started'; name: string; pid: number; socket: string; log: string | undefined }
   | { kind: 'failed'; failure: LaunchFailure }
   | { kind: 'ended'; ending: Ending };
 

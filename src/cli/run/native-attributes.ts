@@ -75,8 +75,13 @@ export function privateCopy(descriptor: number): number {
  */
 export function letGoOf(...descriptors: number[]): void {
   const nothing = fs.openSync('/dev/null', 'r+');
-  for (const descriptor of descriptors) c.syscall3(SYS.dup3, nothing, descriptor, O_CLOEXEC);
+  redirect(nothing, ...descriptors);
   fs.closeSync(nothing);
+}
+
+/** Points `descriptors` at what `target` is. */
+export function redirect(target: number, ...descriptors: number[]): void {
+  for (const descriptor of descriptors) c.syscall3(SYS.dup3, target, descriptor, O_CLOEXEC);
 }
 
 /**

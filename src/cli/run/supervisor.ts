@@ -6,13 +6,22 @@ import fs from 'node:fs';
 import { constants } from 'node:os';
 import { Writable } from 'node:stream';
 import { EventLog } from '../../api/event-log.js';
+import { openRuntimeDirectory } from '../../api/runtime-directory.js';
 import { type ControlServer, type Run, serveRun } from '../../api/server.js';
 import { AtlasError } from '../../errors/atlas-error.js';
 import type { TracerHandle } from '../../supervisor/protocol.js';
 import { startTracer } from '../../supervisor/tracer.js';
 import { writeAll } from '../output/streams.js';
 import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
-import { exitNow, letGoOf, privateCopy, setCloseOnExec, withOpenFileLimit } from './native-attributes.js';
+import { openOwnLog } from './log.js';
+import {
+  exitNow,
+  letGoOf,
+  privateCopy,
+  redirect,
+  setCloseOnExec,
+  withOpenFileLimit,
+} from './native-attributes.js';
 import { SignalForwarder } from './signal-forwarder.js';
 
 /** Descriptors 0 to 2 are the program's; what we have to say goes to a copy, prefixed. */
@@ -75,15 +84,25 @@ async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<vo
     tracer: undefined,
     events,
   };
-  server = await serveRun(run, orders.directory, orders.names);
+  // Held open to the end: the socket's name is removed there, wherever the path leads by then.
+  const directory = openRuntimeDirectory(orders.directory);
+  server = await serveRun(run, directory, orders.names);
   process.title = `atlas ${server.name}`;
+  const log = orders.ownLog ? openOwnLog(directory, server.name) : undefined;
+  if (log) writeTo(log.descriptor);
   const tracer = await launch(orders, server.name);
   recordEvents(tracer, events, orders.events);
   run.info.pid = tracer.pid;
   run.tracer = tracer;
   forwarder.deliverTo(tracer);
   state = 'running';
-  await channel.send({ kind: 'started', name: server.name, pid: tracer.pid, socket: server.socket });
+  await channel.send({
+    kind: 'started',
+    name: server.name,
+    pid: tracer.pid,
+    socket: server.socket,
+    log: log?.file,
+  });
 
   const ending = await tracer.rootEnded;
   state = 'root-ended';
@@ -97,6 +116,12 @@ async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<vo
   await tracer.treeEnded;
   await server.close();
   end(0);
+}
+
+/** From here on the output of the program, and what we have to say, go there. */
+function writeTo(log: number): void {
+  redirect(log, 1, 2, diagnostics!);
+  fs.closeSync(log);
 }
 
 async function launch(orders: Orders, name: string): Promise<TracerHandle> {
