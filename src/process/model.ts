@@ -237,6 +237,8 @@ export class Process {
   command = '';
   executable = '';
   ended = false;
+  /** It wanted to trace, or to be traced, and its user was told why that fails. */
+  toldOfTracing = false;
   readonly patches: AppliedPatchRecord[] = [];
 
   constructor(

@@ -31,6 +31,7 @@ import { answerMode, asksForMode, installFilter, installsFilter } from './instal
 import { handlerOf, onlyRepeated } from './memory/handlers.js';
 import type { MemoryHandler } from './memory/ranges.js';
 import { Performer } from './performer.js';
+import { noteTracing } from './tracing.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const CLONE_VM = 0x100;
@@ -83,6 +84,10 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
+    case SYS.ptrace:
+      noteTracing(kernel, thread, regs);
+      letGo(thread);
+      return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);
       letGo(thread);

@@ -29,6 +29,7 @@ import { answerMode, asksForMode, installFilterFromStub, installsFilter } from '
 import { handlerOf } from './memory/handlers.js';
 import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
+import { noteTracing } from './tracing.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const FUTEX_COMMANDS = 0x7f;
@@ -159,6 +160,10 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
     case SYS.exit:
     case SYS.exit_group:
       occupy(kernel, thread, syscallName(nr), exitAtHome(kernel, thread, nr));
+      return;
+    case SYS.ptrace:
+      noteTracing(kernel, thread, regs);
+      occupy(kernel, thread, 'ptrace', atHome(kernel, thread, nr));
       return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);

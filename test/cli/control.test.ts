@@ -4,7 +4,8 @@ import { readFile, readdir } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ATLAS } from '../harness/paths.js';
+import { compileC } from '../harness/compile.js';
+import { ATLAS, PROJECT } from '../harness/paths.js';
 import { scoped } from '../harness/scope.js';
 
 scoped('two runs with the name of their command have a log each', { seconds: 60 }, async (scope) => {
@@ -59,5 +60,27 @@ scoped(
     assert.deepEqual([generation, settled], [1, true]);
     for (const connection of slow) connection.destroy();
     process.kill(client.info.supervisorPid, 'SIGTERM');
+  },
+);
+
+scoped(
+  'a program that wants to trace is told once that Atlas is the tracer',
+  { seconds: 60 },
+  async (scope) => {
+    const program = await compileC(join(PROJECT, 'test/cli/traces.c'));
+    const { status, stdout, stderr } = await scope.runAtlas([program]);
+    assert.equal(status, 0);
+    const EPERM = '-1 errno 1';
+    assert.equal(
+      stdout,
+      `traceme ${EPERM}\ntraceme ${EPERM}\nattach ${EPERM}\nseize ${EPERM}\npeek -1 errno 3\n`,
+    );
+    const about = String.raw`, which fails: under Atlas, Atlas itself is the one tracer that Linux allows \(docs/limits.md, Tracing\)\.\n`;
+    assert.match(
+      stderr,
+      new RegExp(
+        `^atlas: traces \\(pid \\d+\\) asks to be traced${about}atlas: traces \\(pid \\d+\\) asks to trace task \\d+${about}$`,
+      ),
+    );
   },
 );

@@ -9,7 +9,7 @@ import { EventLog } from '../../api/event-log.js';
 import { openRuntimeDirectory } from '../../api/runtime-directory.js';
 import { type ControlServer, type Run, serveRun } from '../../api/server.js';
 import { AtlasError } from '../../errors/atlas-error.js';
-import type { TracerHandle } from '../../supervisor/protocol.js';
+import type { SupervisorEvent, TracerHandle } from '../../supervisor/protocol.js';
 import { startTracer } from '../../supervisor/tracer.js';
 import { writeAll } from '../output/streams.js';
 import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
@@ -139,9 +139,15 @@ function recordEvents(tracer: TracerHandle, events: EventLog, file: string | und
   const descriptor = file === undefined ? undefined : fs.openSync(file, 'a', 0o600);
   tracer.onEvent((event) => {
     events.append(event);
+    if (event.event === 'tracing-refused') diagnose(tracingRefused(event));
     if (descriptor !== undefined) fs.writeSync(descriptor, `${JSON.stringify(event)}\n`);
   });
 }
+
+/** LeakSanitizer, strace, gdb and proot fail in words of their own, which do not name the cause. */
+const tracingRefused = ({ pid, command, target }: SupervisorEvent): string =>
+  `${command} (pid ${pid}) ${target === undefined ? 'asks to be traced' : `asks to trace task ${target}`}, which fails: ` +
+  'under Atlas, Atlas itself is the one tracer that Linux allows (docs/limits.md, Tracing).';
 
 let state: 'waiting' | 'starting' | 'running' | 'root-ended' = 'waiting';
 let detached = false;

@@ -24,6 +24,8 @@ const CLONE_VM = 0x100;
 const CLONE_UNTRACED = 0x0080_0000;
 const PR_GET_SECCOMP = 21;
 const PR_SET_SECCOMP = 22;
+/** PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE */
+const BECOMES_TRACER = [0, 16, 0x4206];
 const ARCH_REQ_XCOMP_PERM = 0x1023;
 /** Options of arch_prctl that Atlas cannot follow (asm/prctl.h). */
 const UNSUPPORTED_MACHINE_STATE = [
@@ -69,7 +71,11 @@ export const THREADS = {
   set_robust_list: home('robust futexes store the tid of the home task'),
   get_robust_list: home('robust futexes store the tid of the home task'),
   rseq: refused('the kernel writes to the area on every return to user mode, for home and stub alike'),
-  ptrace: home('a tracer is known by its task'),
+  ptrace: home('a tracer is known by its task', {
+    base: trapWhen(oneOf(0, BECOMES_TRACER)),
+    partial:
+      'Atlas is the tracer of all its programs, so that nobody else can be (EPERM); a line on standard error says so',
+  }),
   seccomp: home("the program's filters are rewritten so that they spare Atlas's own calls", {
     base: TRAP,
     partial: `calls through the gate page are exempt from the filters; ${STRICT_MODE}; ${LONG_FILTER}`,
