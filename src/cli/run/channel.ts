@@ -15,6 +15,10 @@ export interface Orders {
   events: string | undefined;
   /** Descriptors above 2 that the shell gave to us and that are the program's. */
   descriptors: number[];
+  /** Standard streams that are closed for the program. */
+  closed: number[];
+  /** Signal masks in hexadecimal, when they are known: Node.js has set others for itself. */
+  signals: { blocked: string; ignored: string } | undefined;
   /** The soft RLIMIT_NOFILE that the program is to have; Node.js raises its own. */
   openFiles: number | undefined;
 }

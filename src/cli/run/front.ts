@@ -19,8 +19,15 @@ import type { Ending } from '../../supervisor/protocol.js';
 import { findExecutable } from '../../process/launch.js';
 import { requireUsableMachine } from '../doctor/machine.js';
 import { stderr } from '../output/streams.js';
+import { takeCaller } from './caller.js';
 import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
-import { freeDescriptor, inheritedDescriptors, letGoOf, parentOpenFileLimit } from './native-attributes.js';
+import {
+  closedStreams,
+  freeDescriptor,
+  inheritedDescriptors,
+  letGoOf,
+  openFileLimit,
+} from './native-attributes.js';
 import { openNamedLog } from './log.js';
 import { FORWARDED } from './signal-forwarder.js';
 
@@ -82,7 +89,8 @@ class Supervisor {
     if (note !== undefined) stderr.write(`atlas: ${note}\n`);
     this.#directory = directory;
     const base = request.name ?? defaultRunName(request.argv[0]!);
-    const descriptors = inheritedDescriptors();
+    const caller = takeCaller();
+    const descriptors = inheritedDescriptors(caller);
     const channel = freeDescriptor(LOWEST_CHANNEL);
     const log = request.log === undefined ? undefined : openNamedLog(request.log);
     this.#log = log?.file;
@@ -107,7 +115,9 @@ class Supervisor {
       ownLog: request.detach && log === undefined,
       events: request.events === undefined ? undefined : path.resolve(request.events),
       descriptors,
-      openFiles: parentOpenFileLimit(),
+      closed: request.detach ? [] : closedStreams(caller),
+      signals: caller && { blocked: caller.blocked.toString(16), ignored: caller.ignored.toString(16) },
+      openFiles: openFileLimit(caller),
     };
     void this.#channel.send({ kind: 'orders', orders });
     // From here on they are the program's; its readers and writers must not wait for us.

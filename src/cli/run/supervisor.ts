@@ -128,7 +128,14 @@ async function launch(orders: Orders, name: string): Promise<TracerHandle> {
   const given = [0, 1, 2, ...orders.descriptors];
   for (const descriptor of given) setCloseOnExec(descriptor, false);
   const tracer = await withOpenFileLimit(orders.openFiles, () =>
-    startTracer({ argv: orders.argv, env: process.env as Record<string, string>, name }),
+    startTracer({
+      argv: orders.argv,
+      env: process.env as Record<string, string>,
+      name,
+      closed: orders.closed,
+      blockedSignals: BigInt(`0x${orders.signals?.blocked ?? 0}`),
+      ignoredSignals: BigInt(`0x${orders.signals?.ignored ?? 0}`),
+    }),
   );
   for (const descriptor of orders.descriptors) fs.closeSync(descriptor);
   letGoOf(0, 1);
