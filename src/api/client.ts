@@ -9,7 +9,11 @@ import type {
 } from '../supervisor/protocol.js';
 import { send, text } from './http-over-unix.js';
 import { checkRunName, parseReference } from './run-name.js';
-import { chooseRuntimeDirectory, existingRuntimeDirectory } from './runtime-directory.js';
+import {
+  chooseRuntimeDirectory,
+  existingRuntimeDirectory,
+  runtimeDirectoryPath,
+} from './runtime-directory.js';
 import type { RunInfo } from './server.js';
 
 export { AtlasError, EXIT_CODE, type FailureKind } from '../errors/atlas-error.js';
@@ -50,7 +54,7 @@ export class AtlasClient {
 
   /** Finds the run with that name; `no-such-process` when there is none. */
   static async connect(name: string, options: { signal?: AbortSignal } = {}): Promise<AtlasClient> {
-    const { path: directory, note } = chooseRuntimeDirectory();
+    const directory = runtimeDirectoryPath();
     const address = { directory, name: checkRunName(name) };
     try {
       const answer = await ask(address, 'GET', '/v1/run', options);
@@ -58,8 +62,7 @@ export class AtlasClient {
       return new AtlasClient(address, answer.socket, info as RunInfo);
     } catch (error) {
       if (error instanceof AtlasError && error.kind === 'no-such-process') {
-        const advice = note === undefined ? ALIVE : `${ALIVE} ${note}`;
-        throw new AtlasError('no-such-process', `There is no run with the name "${name}".`, advice, {
+        throw new AtlasError('no-such-process', `There is no run with the name "${name}".`, whereToLook(), {
           cause: error,
         });
       }
@@ -123,6 +126,12 @@ interface Answer {
 }
 
 const ALIVE = '`atlas ps` lists the runs that are alive.';
+
+/** Somebody whose runs are another user's may look in the wrong place. */
+function whereToLook(): string {
+  const { note } = chooseRuntimeDirectory();
+  return note === undefined ? ALIVE : `${ALIVE} ${note}`;
+}
 
 async function ask(
   { directory: path, name }: Address,
@@ -197,11 +206,7 @@ export async function resolveProcess(reference: string): Promise<{ client: Atlas
         if (processes.some((process) => process.pid === parsed.pid))
           return { client, process: String(parsed.pid) };
       }
-      throw new AtlasError(
-        'no-such-process',
-        `No run of yours has a process ${parsed.pid}.`,
-        '`atlas ps` lists the processes that are supervised.',
-      );
+      throw new AtlasError('no-such-process', `No run of yours has a process ${parsed.pid}.`, whereToLook());
     }
   }
 }

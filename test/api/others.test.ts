@@ -10,8 +10,10 @@ import { after, before, describe, it } from 'node:test';
 import { AtlasClient, AtlasError } from '../../src/api/client.js';
 import { ConnectionLimit } from '../../src/api/connection-limit.js';
 import { chooseRuntimeDirectory, openRuntimeDirectory } from '../../src/api/runtime-directory.js';
+import { EAGAIN } from '../../src/linux/errno.js';
+import { connectTo, listenAt } from '../../src/linux/unix-socket.js';
 import { publishSocket } from '../../src/api/socket-file.js';
-import { serveAnswers, temporaryRuntimeDirectory } from './fixtures.js';
+import { temporaryRuntimeDirectory } from './fixtures.js';
 
 const OTHER = 65534;
 const needsRoot = process.geteuid!() !== 0 && 'needs root';
@@ -153,10 +155,19 @@ describe('a client', () => {
     assert.ok(!fs.existsSync(path.join(directory.path, 'dead.sock')));
   });
 
-  it('waits while it is another’s turn, and leaves a live run its name', async () => {
-    const { server } = await serveAnswers(directory.path, 'turns', {});
-    await Promise.all(Array.from({ length: 600 }, () => AtlasClient.connect('turns')));
-    await server.close();
+  it('waits when too many wait to be accepted', async () => {
+    using opened = openRuntimeDirectory(directory.path);
+    const listening = listenAt(opened.at('full.sock'));
+    const waiting: number[] = [];
+    for (let next = 0; next >= 0; waiting.push(next)) next = connectTo(opened.at('full.sock'));
+    assert.equal(waiting.pop(), -EAGAIN);
+    const connecting = AtlasClient.connect('full');
+    const server = http.createServer((_, response) => response.end('{"pid":1}'));
+    await new Promise<void>((resolve) => setImmediate(() => server.listen({ fd: listening }, resolve)));
+    assert.equal((await connecting).info.pid, 1);
+    for (const descriptor of waiting) fs.closeSync(descriptor);
+    fs.rmSync(opened.at('full.sock'));
+    server.close();
   });
 });
 

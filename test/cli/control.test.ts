@@ -1,12 +1,14 @@
 /** The control socket and the log of real runs: whose they are, and what is left when a run is killed. */
 import assert from 'node:assert/strict';
-import { readFile, readdir } from 'node:fs/promises';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
 import net from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { letGo } from '../harness/batch.js';
 import { compileC } from '../harness/compile.js';
 import { ATLAS, PROJECT } from '../harness/paths.js';
 import { scoped } from '../harness/scope.js';
+import type { Outcome } from '../harness/started.js';
 
 scoped('two runs with the name of their command have a log each', { seconds: 60 }, async (scope) => {
   const detach = async (text: string) => {
@@ -68,19 +70,31 @@ scoped(
   { seconds: 60 },
   async (scope) => {
     const program = await compileC(join(PROJECT, 'test/cli/traces.c'));
-    const { status, stdout, stderr } = await scope.runAtlas([program]);
-    assert.equal(status, 0);
     const EPERM = '-1 errno 1';
-    assert.equal(
-      stdout,
-      `traceme ${EPERM}\ntraceme ${EPERM}\nattach ${EPERM}\nseize ${EPERM}\npeek -1 errno 3\n`,
-    );
     const about = String.raw`, which fails: under Atlas, Atlas itself is the one tracer that Linux allows \(docs/limits.md, Tracing\)\.\n`;
-    assert.match(
-      stderr,
-      new RegExp(
-        `^atlas: traces \\(pid \\d+\\) asks to be traced${about}atlas: traces \\(pid \\d+\\) asks to trace task \\d+${about}$`,
-      ),
-    );
+    const check = ({ status, stdout, stderr }: Outcome) => {
+      assert.equal(status, 0);
+      assert.equal(
+        stdout,
+        `traceme ${EPERM}\ntraceme ${EPERM}\nattach ${EPERM}\nseize ${EPERM}\npeek -1 errno 3\n`,
+      );
+      assert.match(
+        stderr,
+        new RegExp(
+          `^atlas: traces \\(pid \\d+\\) asks to be traced${about}atlas: traces \\(pid \\d+\\) asks to trace task \\d+${about}$`,
+        ),
+      );
+    };
+    check(await scope.runAtlas([program]));
+
+    await mkdir(scope.holdFolder);
+    const moved = await scope.atlas([program], { name: 'moved', env: { ATLAS_TEST_HOLD: scope.holdFolder } });
+    while ((await readdir(scope.holdFolder)).length === 0) await sleep(10);
+    const client = await scope.client('moved');
+    const { generation } = await client.request('generation.create', { process: 'moved' });
+    const { pending } = await client.request('migrate', { process: 'moved', to: generation });
+    assert.deepEqual(pending, []);
+    await letGo(scope.holdFolder, client.info.pid);
+    check(await moved.outcome());
   },
 );
