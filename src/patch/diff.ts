@@ -1,8 +1,12 @@
 import { isGlobal, STT } from '../elf/index.js';
 import { Comparison, sameLayout } from './compare.js';
 import { correlate } from './correlate.js';
-import { type InputProgram, type InputSection, isDiscarded, qualifiedName } from './input-program.js';
-import { changedLayouts, readTypeLayouts } from './type-layouts.js';
+import type { Doubt } from './doubts.js';
+import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
+import { changedTypes } from './types/changed-types.js';
+import { ProgramTypes } from './types/program-types.js';
+
+export { nameOf };
 
 /** A function with the parts that the compiler split off it (`f.cold`): entry first. */
 export type FunctionParts = [InputSection, ...InputSection[]];
@@ -21,6 +25,8 @@ export interface ProgramDiff {
   pairs: ReadonlyMap<InputSection, InputSection>;
   /** Object files whose types could not be compared, for want of debug information. */
   untypedObjects: string[];
+  /** What cannot be proved to be harmless; each can be vouched for. */
+  doubts: Doubt[];
   /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
   reasons: string[];
 }
@@ -30,6 +36,7 @@ export const JUMP_SIZE = 5;
 
 /** What has to be replaced or added to make a running program of the old build behave as the new one. */
 export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDiff {
+  const types = new ProgramTypes();
   const { pairs, added, removed, ambiguous } = correlate(old, fresh);
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
@@ -39,6 +46,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     removed: removed.map(nameOf),
     pairs,
     untypedObjects: [],
+    doubts: [],
     reasons: [...ambiguous],
   };
   diffFunctions(old, fresh, comparison, diff);
@@ -55,31 +63,10 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     }
   }
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
-  diffTypes(old, diff);
+  const { doubts, untypedObjects } = changedTypes(old, fresh, diff, types);
+  diff.doubts.push(...doubts);
+  diff.untypedObjects.push(...untypedObjects);
   return diff;
-}
-
-/** Compares the layouts of types in the files whose code changes: objects of the old layout are alive. */
-function diffTypes(old: InputProgram, diff: ProgramDiff): void {
-  const touched = [...diff.replaced.map((change) => change.new[0]), ...diff.addedFunctions];
-  for (const object of new Set(touched.map((section) => section.object))) {
-    const oldObject = old.objects.get(object.path);
-    if (oldObject === undefined) continue;
-    const oldLayouts = readTypeLayouts(oldObject.elf);
-    const layouts = readTypeLayouts(object.elf);
-    if (oldLayouts === undefined || layouts === undefined) {
-      diff.untypedObjects.push(object.path);
-      continue;
-    }
-    const changed = changedLayouts(oldLayouts, layouts);
-    diff.reasons.push(...changed.map((type) => `${type} in ${object.path}: its layout changed`));
-  }
-}
-
-export function nameOf(section: InputSection): string {
-  return section.primary
-    ? qualifiedName(section.object, section.primary)
-    : `${section.object.path}:${section.header.name}`;
 }
 
 const COLD_SUFFIX = /\.cold(\.\d+)?$/;
@@ -172,6 +159,10 @@ function changedData(old: InputSection, fresh: InputSection, comparison: Compari
   }
   if (old.header.size !== fresh.header.size) {
     return [`${name}: its size changed from ${old.header.size} to ${fresh.header.size} bytes`];
+  }
+  // Code that was compiled for an alignment uses instructions that fault without it.
+  if (old.header.alignment < fresh.header.alignment) {
+    return [`${name}: its alignment was raised from ${old.header.alignment} to ${fresh.header.alignment}`];
   }
   if (old.kind !== fresh.kind) return [`${name}: changed from ${old.kind} to ${fresh.kind}`];
   if (!comparison.sameContent(old, fresh)) return [`${name}: its initial value changed`];
