@@ -6,6 +6,7 @@ import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
 import { type Doubt, type DoubtKind, VOUCHED } from './doubts.js';
 import { PatchEmitter } from './emit.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
+import { alignPaths } from './object-pairs.js';
 import { FORMAT_VERSION, type PatchNote, type ReplacedPart, type Verdict } from './note.js';
 import { hashMasked, maskedRanges } from './relocation-effects.js';
 import { LocalSymbols } from './target-symbols.js';
@@ -36,7 +37,7 @@ export interface BuildReport {
 export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: BuildReport } {
   const old = readInputProgram(options.old);
   const fresh = readInputProgram(options.new);
-  alignSinglePaths(old.objects, fresh.objects);
+  alignPaths(old, fresh);
   const diff = diffPrograms(old, fresh);
   const isUnchanged = diff.replaced.length === 0 && diff.addedFunctions.length === 0;
   if (isUnchanged && diff.reasons.length === 0) {
@@ -81,16 +82,6 @@ function refuse(reasons: readonly string[], doubts: readonly Doubt[]): void {
     'Change the source so that these stay as they are, or restart the program.' +
       (reasons.length > 0 || doubts.length === 0 ? '' : ` If you know that it is harmless: ${vouch}.`),
   );
-}
-
-/** Two single object files are the same object, whatever their sources are called. */
-function alignSinglePaths(old: Map<string, InputObject>, fresh: Map<string, InputObject>): void {
-  const [oldObject] = old.values();
-  const [freshObject] = fresh.values();
-  if (old.size !== 1 || fresh.size !== 1 || !oldObject || !freshObject) return;
-  fresh.delete(freshObject.path);
-  freshObject.path = oldObject.path;
-  fresh.set(freshObject.path, freshObject);
 }
 
 function readTarget(path: string): ElfFile {

@@ -1,9 +1,11 @@
 import { isGlobal, STT } from '../elf/index.js';
 import { Comparison, sameLayout } from './compare.js';
-import { correlate } from './correlate.js';
+import { type Correlation, correlate } from './correlate.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
 import { changedTypes } from './types/changed-types.js';
+import { doubtfulFamilies } from './function-families.js';
+import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
 import { ProgramTypes } from './types/program-types.js';
 
 export { nameOf };
@@ -37,13 +39,15 @@ export const JUMP_SIZE = 5;
 /** What has to be replaced or added to make a running program of the old build behave as the new one. */
 export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDiff {
   const types = new ProgramTypes();
-  const { pairs, added, removed, ambiguous } = correlate(old, fresh);
+  const found = correlate(old, fresh, types);
+  keepRenamedState(found, old, fresh);
+  const { pairs, added, removed, ambiguous } = found;
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
     replaced: [],
     addedFunctions: [],
     addedData: [],
-    removed: removed.map(nameOf),
+    removed: [...removed].map(nameOf),
     pairs,
     untypedObjects: [],
     doubts: [],
@@ -56,17 +60,35 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
   for (const section of added) {
     if (section.kind === 'tls') {
       diff.reasons.push(`${nameOf(section)}: a new thread-local variable has no room in running threads`);
-    } else if (section.kind !== 'code') {
+    } else if (section.kind !== 'code' && !isOldCommon(section, old)) {
       const reason = unidentified(section, 'data');
       if (reason === undefined) diff.addedData.push(section);
       else diff.reasons.push(reason);
     }
   }
+  diff.reasons.push(...changedCommons(old, fresh), ...orderedByUse(found, comparison));
+  diff.doubts.push(...lostState(found, old, fresh, types), ...doubtfulFamilies(found.families, comparison));
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
   const { doubts, untypedObjects } = changedTypes(old, fresh, diff, types);
   diff.doubts.push(...doubts);
   diff.untypedObjects.push(...untypedObjects);
   return diff;
+}
+
+/** Statics that were told apart by their order alone: that is no proof once a function that uses them changed. */
+function orderedByUse(found: Correlation, comparison: Comparison): string[] {
+  return found.byOrder.flatMap(([old, fresh]) => {
+    const users = [...found.freshUsers.sectionsOf(fresh)];
+    const isUsedAsBefore =
+      users.length === found.oldUsers.sectionsOf(old).length &&
+      users.every((user) => {
+        const other = found.pairs.get(user);
+        return other !== undefined && comparison.sameContent(other, user);
+      });
+    if (isUsedAsBefore) return [];
+    const name = `${fresh.primary!.name} in ${fresh.object.path}`;
+    return [`${name}: cannot tell which static variable of the running program it is`];
+  });
 }
 
 const COLD_SUFFIX = /\.cold(\.\d+)?$/;

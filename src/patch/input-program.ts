@@ -205,6 +205,12 @@ function sectionKind(header: ElfSection, primary: ElfSymbol | undefined): Sectio
   return primary === undefined || COMPILER_CONSTANT.test(primary.name) ? 'anonymous' : 'constant';
 }
 
+/** What is paired with what: code with code, data with data. Undefined for what is known by content only. */
+export function categoryOf(section: InputSection): 'code' | 'data' | 'tls' | undefined {
+  if (section.kind === 'code' || section.kind === 'tls') return section.kind;
+  return section.kind === 'variable' || section.kind === 'constant' ? 'data' : undefined;
+}
+
 function collectGlobals(objects: Iterable<InputObject>): Map<string, Definition> {
   const globals = new Map<string, Definition>();
   for (const object of objects) {

@@ -40,6 +40,7 @@ export class ObjectTypes {
   #pointedTo: Set<DebugEntry> | undefined;
   readonly #information: DebugInformation;
   readonly #variables = new Map<string, DebugEntry>();
+  readonly #absent = new Set<string>();
   readonly #functions = new Map<string, DebugEntry>();
 
   private constructor(information: DebugInformation) {
@@ -63,6 +64,11 @@ export class ObjectTypes {
   isPointedTo(type: DebugEntry): boolean {
     this.#pointedTo ??= new Set(this.#pointers.flatMap((entry) => this.bare(this.typeOf(entry)) ?? []));
     return this.#pointedTo.has(type);
+  }
+
+  /** True of a variable outside of functions that the source has and the object file does without. */
+  isAbsent(name: string): boolean {
+    return this.#absent.has(name);
   }
 
   typeOf(entry: DebugEntry): DebugEntry | undefined {
@@ -174,6 +180,8 @@ export class ObjectTypes {
     if (tag === DW_TAG.variable) {
       const place = attributes.get(DW_AT.location);
       if (typeof place === 'object') this.#variables.set(placeKey(place), entry);
+      else if (isOutermost(entry) && !attributes.has(DW_AT.declaration))
+        this.#absent.add(this.nameOf(entry) ?? '');
     } else if (tag === DW_TAG.subprogram) {
       const place = attributes.get(DW_AT.low_pc);
       if (typeof place === 'object') this.#functions.set(placeKey(place), entry);
@@ -191,6 +199,8 @@ export class ObjectTypes {
     }
   }
 }
+
+const isOutermost = ({ parent }: DebugEntry) => parent?.tag === DW_TAG.compile_unit;
 
 function placeKey(place: {
   section: number | undefined;
