@@ -119,7 +119,11 @@ function changedNames(object: InputObject, comparison: TypeComparison): Doubt[] 
     const other = old.named.get(name);
     if (other === undefined) continue;
     if (AGGREGATES.has(type.tag)) comparison.noteAggregates(other, type, name);
-    else if (type.tag === DW_TAG.typedef && !comparison.sameShape(other, type)) {
+    else if (
+      isComparedTypedef(other, old) &&
+      isComparedTypedef(type, fresh) &&
+      !comparison.sameShape(other, type)
+    ) {
       const [was, is] = spellBoth(comparison, old.typeOf(other), fresh.typeOf(type));
       const text = `${name} in ${object.path}: its layout changed: it was ${was} and is ${is}`;
       doubts.push({ kind: 'layouts', symbol: name, text });
@@ -132,6 +136,15 @@ function changedNames(object: InputObject, comparison: TypeComparison): Doubt[] 
     if (old.isPointedTo(other) || fresh.isPointedTo(type)) comparison.noteAggregates(other, type, name);
   }
   return doubts;
+}
+
+/** A name of templates is a name of many types, which debugging information does not tell apart: C++ goes by the types. */
+function isComparedTypedef(type: DebugEntry, types: ObjectTypes): boolean {
+  if (type.tag !== DW_TAG.typedef) return false;
+  const target = types.bare(type);
+  return (
+    !types.isCpp || (target !== undefined && AGGREGATES.has(target.tag) && types.nameOf(target) === undefined)
+  );
 }
 
 /** What parameters, variables and results of changed functions point to. */

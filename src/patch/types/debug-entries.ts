@@ -54,6 +54,7 @@ export const DW_AT = {
   bit_offset: 0x0c,
   bit_size: 0x0d,
   low_pc: 0x11,
+  language: 0x13,
   const_value: 0x1c,
   upper_bound: 0x2f,
   abstract_origin: 0x31,
@@ -192,7 +193,7 @@ class EntryReader {
   }
 
   get #isTypesSection(): boolean {
-    return this.#version < 5 && /debug_types$/.test(this.#info.fileName);
+    return this.#version < 5 && this.#info.fileName.endsWith('debug_types');
   }
 
   #readTree(abbreviations: ReadonlyMap<number, Abbreviation>, end: number): void {

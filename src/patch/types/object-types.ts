@@ -26,6 +26,9 @@ const TRANSPARENT = new Set<number>([
 
 const NAMED_TYPES = new Set<number>([...AGGREGATES.keys(), DW_TAG.enumeration_type, DW_TAG.typedef]);
 
+/** `DW_LANG_C_plus_plus`, and those of 2003, 2011, 2014, 2017 and 2020. */
+const CPP_LANGUAGES = new Set([0x04, 0x19, 0x1a, 0x21, 0x2a, 0x2b]);
+
 /** Types nest a few levels deep; only damaged information makes them circular. */
 const MAXIMUM_DEPTH = 64;
 
@@ -64,6 +67,12 @@ export class ObjectTypes {
   isPointedTo(type: DebugEntry): boolean {
     this.#pointedTo ??= new Set(this.#pointers.flatMap((entry) => this.bare(this.typeOf(entry)) ?? []));
     return this.#pointedTo.has(type);
+  }
+
+  get isCpp(): boolean {
+    return this.#information.units.some(({ attributes }) =>
+      CPP_LANGUAGES.has(Number(attributes.get(DW_AT.language))),
+    );
   }
 
   /** True of a variable outside of functions that the source has and the object file does without. */

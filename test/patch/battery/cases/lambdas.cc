@@ -5,7 +5,7 @@
 // after -DEDITED: right "one 1 two 3 fixed"
 // after -DINSERTED: refused /lambda/
 // after -DREMOVED: refused /lambda/
-// after -DSWAPPED: refused /lambda/
+// after -DSWAPPED: right "one 1 two 2 fixed" or refused /lambda/
 // after -DCAPTURE: refused /its layout changed/
 // after -DAPPENDED: right "one 1 two 2 fixed"
 

@@ -13,6 +13,7 @@
 
 static int in_blocks[2];
 static int in_types[2];
+static volatile int extra;
 
 #ifdef AFTER
 #define FIXED " fixed"
@@ -50,7 +51,7 @@ static NOINLINE void blocks(int x) {
 #elif defined BLOCK_REMOVED
   BLOCK_1
 #elif defined BLOCK_INSERTED
-  { static int n = 0; if (x) n = x + 7; in_blocks[0] = n; }
+  { static int n = 0; if (x) n = x + 7; extra = n; }
   BLOCK_0 BLOCK_1
 #else
   BLOCK_0 BLOCK_1

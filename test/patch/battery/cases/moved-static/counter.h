@@ -1,4 +1,8 @@
+#ifdef RETYPED
+static long counter;
+#else
 static int counter;
+#endif
 #ifdef CHANGED
 NOINLINE int count(int by) { return by ? (counter += by) : counter; }
 #else

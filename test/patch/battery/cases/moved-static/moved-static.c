@@ -2,8 +2,9 @@
 //
 // before: "count 3, other 0"
 // after: right "count 3, other 0 fixed"
-// after -DMOVED: right "count 3, other 0 fixed" or refused /counter/
-// after -DMOVED -DCHANGED: refused /counter/
+// after -DMOVED: right "count 3, other 0 fixed"
+// after -DMOVED -DCHANGED: right "count 3, other 0 fixed"
+// after -DMOVED -DRETYPED: refused /counter/
 
 #include "moved-static.h"
 
