@@ -4,7 +4,9 @@ import { type Correlation, correlate } from './correlate.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
 import { changedTypes } from './types/changed-types.js';
+import { changedBoundedSections } from './bounded-sections.js';
 import { doubtfulFamilies } from './function-families.js';
+import { innerReferences, nestedFunctions } from './inner-references.js';
 import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
 import { ProgramTypes } from './types/program-types.js';
 
@@ -53,7 +55,15 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     doubts: [],
     reasons: [...ambiguous],
   };
+  diff.reasons.push(...changedBoundedSections(old, fresh, comparison));
   diffFunctions(old, fresh, comparison, diff);
+  const inner = innerReferences(old, found, diff.replaced);
+  for (const table of inner.carried) {
+    pairs.delete(table);
+    diff.addedData.push(table);
+  }
+  diff.reasons.push(...inner.reasons, ...nestedFunctions(found, diff.replaced));
+  diff.doubts.push(...inner.doubts);
   for (const [freshSection, oldSection] of pairs) {
     if (freshSection.kind !== 'code') diff.reasons.push(...changedData(oldSection, freshSection, comparison));
   }

@@ -23,6 +23,9 @@ export function pairStatics(
   if (everybody.every((section) => scopes.get(section) !== undefined)) {
     return pairing.match((a, b) => scopes.get(a) === scopes.get(b));
   }
+  if (everybody.every((section) => isFragment(section, types))) {
+    return pairing.match((a, b) => a.primary!.name === b.primary!.name);
+  }
   const { oldUsers, freshUsers } = found;
   const isCertain =
     pairing.match((a, b) => sameSet(oldUsers.of(a), freshUsers.of(b))) &&
@@ -45,6 +48,12 @@ function declaredIn(section: InputSection, types: ProgramTypes): string | undefi
   if (known === undefined || entry === undefined) return undefined;
   const around = known.functionAround(entry);
   return around === undefined ? '' : known.linkageName(around);
+}
+
+/** clang makes `v.0` and `v.1` of the members of a variable: these numbers say what they are. */
+function isFragment({ object, primary }: InputSection, types: ProgramTypes): boolean {
+  const [name, ...rest] = primary!.name.split('.');
+  return rest.length === 1 && (types.of(object)?.outermost.has(name!) ?? false);
 }
 
 class Pairing {

@@ -75,15 +75,25 @@ function changedVariables(
   { pairs }: CodeChanges,
 ): Doubt[] {
   const doubts: Doubt[] = [];
-  const compare = (before: ElfSymbol, after: ElfSymbol) => {
-    const oldType = typeOfSymbol(comparison.old, before);
-    const freshType = typeOfSymbol(comparison.fresh, after);
+  const compareTypes = (symbol: string, oldType: DebugEntry | undefined, freshType: DebugEntry | undefined) => {
     if (oldType === undefined || freshType === undefined) return;
     if (comparison.sameShape(oldType, freshType)) return;
     const [was, is] = spellBoth(comparison, oldType, freshType);
-    const symbol = qualifiedName(object, after);
     doubts.push({ kind: 'types', symbol, text: `${symbol}: its type changed from ${was} to ${is}` });
   };
+  const compare = (before: ElfSymbol, after: ElfSymbol) =>
+    compareTypes(
+      qualifiedName(object, after),
+      typeOfSymbol(comparison.old, before),
+      typeOfSymbol(comparison.fresh, after),
+    );
+  // clang may make several symbols of one variable: those have no type.
+  for (const [name, entry] of comparison.fresh.outermost) {
+    const before = comparison.old.outermost.get(name);
+    if (before !== undefined && !isSymbol(object, name)) {
+      compareTypes(`${object.path}:${name}`, comparison.old.typeOf(before), comparison.fresh.typeOf(entry));
+    }
+  }
   for (const section of object.sections) {
     const other = pairs.get(section);
     if (other === undefined || section.kind === 'code' || other.object !== oldObject) continue;
@@ -105,6 +115,8 @@ function changedVariables(
   }
   return doubts;
 }
+
+const isSymbol = ({ elf }: InputObject, name: string) => elf.symbolsNamed(name).length > 0;
 
 function typeOfSymbol(types: ObjectTypes, symbol: ElfSymbol): DebugEntry | undefined {
   const entry = types.declarationOf(symbol);

@@ -43,6 +43,8 @@ export class ObjectTypes {
   #pointedTo: Set<DebugEntry> | undefined;
   readonly #information: DebugInformation;
   readonly #variables = new Map<string, DebugEntry>();
+  /** Variables outside of functions, by name. */
+  readonly outermost = new Map<string, DebugEntry>();
   readonly #absent = new Set<string>();
   readonly #functions = new Map<string, DebugEntry>();
 
@@ -189,8 +191,10 @@ export class ObjectTypes {
     if (tag === DW_TAG.variable) {
       const place = attributes.get(DW_AT.location);
       if (typeof place === 'object') this.#variables.set(placeKey(place), entry);
-      else if (isOutermost(entry) && !attributes.has(DW_AT.declaration))
-        this.#absent.add(this.nameOf(entry) ?? '');
+      if (!isOutermost(entry) || attributes.has(DW_AT.declaration)) return;
+      const name = this.nameOf(entry) ?? '';
+      this.outermost.set(name, entry);
+      if (place === undefined) this.#absent.add(name);
     } else if (tag === DW_TAG.subprogram) {
       const place = attributes.get(DW_AT.low_pc);
       if (typeof place === 'object') this.#functions.set(placeKey(place), entry);

@@ -13,6 +13,7 @@
 
 NOINLINE int run(int which) {
   static void *table[] = {&&one, &&two, &&three};
+  UNKNOWN(table);
   goto *table[which];
 one:
   return STEP;

@@ -41,6 +41,7 @@ NOINLINE int caller(int x) { return inlined(x); }
 NOINLINE int other_caller(int x) { return x > 50 ? inlined(x) : x; }
 
 void setup(void) {
+  UNKNOWN(kept);
   kept.a = 1;
   kept.b = 10;
   kept.c = 100;
