@@ -17,7 +17,7 @@ export class AnonymousPieces {
     user: InputSection,
     relocation: ElfRelocation,
   ): { start: number; end: number } {
-    const start = this.#exactTarget(user, relocation);
+    const start = this.targetOf(user, relocation);
     const next = this.#startsIn(section).find((candidate) => candidate > start);
     return { start, end: next ?? section.bytes.length };
   }
@@ -31,7 +31,7 @@ export class AnonymousPieces {
       for (const user of sections) {
         for (const relocation of user.relocations) {
           if (elf.symbols[relocation.symbol]?.section !== section.header.index) continue;
-          found.add(this.#exactTarget(user, relocation));
+          found.add(this.targetOf(user, relocation));
         }
       }
       starts = [...found].sort((a, b) => a - b);
@@ -40,8 +40,16 @@ export class AnonymousPieces {
     return starts;
   }
 
-  /** A PC-relative field counts from the end of its instruction, which an immediate operand may separate from it. */
-  #exactTarget(user: InputSection, { symbol, type, addend, offset }: ElfRelocation): number {
+  /** False of a section that no other one refers to. */
+  hasUsers(section: InputSection): boolean {
+    return this.#startsIn(section).length > 0;
+  }
+
+  /**
+   * The offset of what a relocation refers to, in its section. A PC-relative field counts from the end of its
+   * instruction, which an immediate operand may separate from it.
+   */
+  targetOf(user: InputSection, { symbol, type, addend, offset }: ElfRelocation): number {
     const place = user.object.elf.symbols[symbol]!.value + addend;
     const isOperand = user.kind === 'code' && (type === R_X86_64.PC32 || type === R_X86_64.PLT32);
     return isOperand ? place + (this.#distancesIn(user).get(offset) ?? 4) : place;
