@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import path from 'node:path';
+import nodePath from 'node:path';
 import { AtlasError } from '../errors/atlas-error.js';
 import { type Fault, openChecked } from './checked-path.js';
 
@@ -20,11 +20,11 @@ export function chooseRuntimeDirectory(
   env: NodeJS.ProcessEnv = process.env,
   uid = process.geteuid!(),
 ): Choice {
-  if (env.ATLAS_RUNTIME_DIR) return { path: path.resolve(env.ATLAS_RUNTIME_DIR) };
+  if (env.ATLAS_RUNTIME_DIR) return { path: nodePath.resolve(env.ATLAS_RUNTIME_DIR) };
   if (!env.XDG_RUNTIME_DIR) return { path: ownDirectory(uid) };
-  const session = path.resolve(env.XDG_RUNTIME_DIR);
+  const session = nodePath.resolve(env.XDG_RUNTIME_DIR);
   const owner = fs.statSync(session, { throwIfNoEntry: false })?.uid;
-  if (owner === undefined || owner === uid) return { path: path.join(session, 'atlas') };
+  if (owner === undefined || owner === uid) return { path: nodePath.join(session, 'atlas') };
   const own = ownDirectory(uid);
   return {
     path: own,

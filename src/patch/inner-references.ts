@@ -35,7 +35,9 @@ export function innerReferences(
     const inside = user.relocations.flatMap((relocation) => {
       const target = functionOf(user, relocation, old);
       const owner = target && owners.get(target);
-      return owner && isAddress(relocation) && !isEntry(target, pieces.targetOf(user, relocation)) ? [owner] : [];
+      return owner && isAddress(relocation) && !isEntry(target, pieces.targetOf(user, relocation))
+        ? [owner]
+        : [];
     });
     if (inside.length === 0) continue;
     const table = freshOf.get(user);

@@ -193,12 +193,12 @@ describe('control socket', () => {
   });
 
   it('works however long the path of its directory is', async () => {
-    const before = process.env.ATLAS_RUNTIME_DIR;
+    const former = process.env.ATLAS_RUNTIME_DIR;
     process.env.ATLAS_RUNTIME_DIR = path.join(directory.path, 'd'.repeat(200));
     const { server } = await serveAnswers(process.env.ATLAS_RUNTIME_DIR, 'n'.repeat(64), {});
     assert.equal((await AtlasClient.connect('n'.repeat(64))).info.pid, 4711);
     await server.close();
-    process.env.ATLAS_RUNTIME_DIR = before;
+    process.env.ATLAS_RUNTIME_DIR = former;
     await assert.rejects(AtlasClient.connect('n'.repeat(65)), failsWith('bad-usage', /cannot be the name/));
   });
 });

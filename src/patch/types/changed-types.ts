@@ -75,7 +75,11 @@ function changedVariables(
   { pairs }: CodeChanges,
 ): Doubt[] {
   const doubts: Doubt[] = [];
-  const compareTypes = (symbol: string, oldType: DebugEntry | undefined, freshType: DebugEntry | undefined) => {
+  const compareTypes = (
+    symbol: string,
+    oldType: DebugEntry | undefined,
+    freshType: DebugEntry | undefined,
+  ) => {
     if (oldType === undefined || freshType === undefined) return;
     if (comparison.sameShape(oldType, freshType)) return;
     const [was, is] = spellBoth(comparison, oldType, freshType);
