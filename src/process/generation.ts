@@ -99,9 +99,10 @@ function* untilAlone(kernel: Kernel, process: Process, deadline: number): Steps<
   while (space.users > 1 && performance.now() < latest) yield* kernel.sleep(1);
   if (space.users === 1) return;
   const others = [...kernel.processes.values()].filter((other) => other.space === space && other !== process);
+  const waitedFor = [...process.threads.values()].some((thread) => others.includes(thread.vforkChild!));
   throw new AtlasError(
     'refused',
-    `Process ${process.pid} shares its memory with process ${others.map(({ pid }) => pid).join(', ')}, made by vfork or by clone with CLONE_VM.`,
+    `Process ${process.pid} shares its memory with process ${others.map(({ pid }) => pid).join(', ')}, made by ${waitedFor ? 'vfork' : 'clone with CLONE_VM'}.`,
     'It would not live in the new generation: possible once it has ended or executes another program.',
   );
 }
@@ -359,7 +360,7 @@ export function* endStubProcess(kernel: Kernel, space: Space, generation: Genera
 
 function* endHostProcess(kernel: Kernel, space: Space, pid: number, tasks: readonly Task[]): Steps<void> {
   c.kill(pid, SIGKILL);
-  for (const task of tasks) yield* untilGone(task);
+  for (const task of tasks) yield* untilGone(kernel, task);
   const agent = space.baseAgent;
   if (!agent) return;
   // It has no exit signal: only a wait for any kind of child takes its zombie away.
@@ -374,9 +375,14 @@ export function* reap(kernel: Kernel, task: Task, ended: readonly Task[]): Steps
   });
 }
 
-export function* untilGone(task: Task): Steps<void> {
+/** Several may wait for the same end; one of them takes the task's stops. */
+export function* untilGone(kernel: Kernel, task: Task): Steps<void> {
   try {
     while (!task.gone) {
+      if (task.waiter) {
+        yield* kernel.sleep(1);
+        continue;
+      }
       yield* task.nextStop();
       task.resume();
     }
@@ -400,7 +406,7 @@ function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   openGate(space, 'wantsPlural');
   if (!agent) return;
   yield* exitAgent(kernel, agent, 0);
-  yield* untilGone(agent);
+  yield* untilGone(kernel, agent);
 }
 
 /**
@@ -413,8 +419,7 @@ export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): 
   if (space.users === 1) {
     const others = [...kernel.tasks.values()].filter((task) => task.space === space && task.role === 'agent');
     killGenerations(kernel, space);
-    // Whoever has one of them at work is told of its end himself.
-    for (const other of others) while (!other.gone) yield* other.waiter ? kernel.sleep(1) : untilGone(other);
+    for (const other of others) yield* untilGone(kernel, other);
   }
   agent.resume();
 }

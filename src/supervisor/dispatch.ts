@@ -15,6 +15,7 @@ import {
   isGroupStop,
   isSeccompStop,
   isSignalStop,
+  isSyscallStop,
   PTRACE_EVENT_CLONE,
   PTRACE_EVENT_EXEC,
   PTRACE_EVENT_EXIT,
@@ -45,7 +46,7 @@ import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
 import { cloned, trapped } from '../syscalls/base.js';
 import { stubStopped } from '../syscalls/stub.js';
-import { homeSignal, parkedStopped, wakeUpAt } from '../process/signals.js';
+import { atCallsEnd, homeSignal, parkedStopped, wakeUpAt } from '../process/signals.js';
 import type { Ending } from './protocol.js';
 
 const MILLISECONDS_TO_BE_CLAIMED = 1000;
@@ -191,6 +192,10 @@ export class Dispatcher {
       } else trapped(kernel, thread);
       return;
     }
+    if (isSyscallStop(status)) {
+      atCallsEnd(kernel, thread);
+      return;
+    }
     switch (stopEvent(status)) {
       case PTRACE_EVENT_VFORK_DONE:
         thread.vforkChild = undefined;
@@ -228,7 +233,7 @@ export class Dispatcher {
     if (space.users === 1 && (status & FATAL_SIGNAL) !== 0) killGenerations(this.kernel, space);
     threadExits(this.kernel, thread);
     // The last one that exits decides the status (kernel/exit.c, synchronize_group_exit).
-    if (thread.process.threads.size === 0 && space.baseAgent)
+    if (thread.process.threads.size === 0 && space.hostProcess === thread.process && space.baseAgent)
       this.kernel.scheduler.start(
         `end of ${task.tid}`,
         exitLast(this.kernel, space.baseAgent, exitCode(status)),
@@ -265,7 +270,7 @@ export class Dispatcher {
     // A vfork child leaves its parent's image as it is.
     const agents = old.users === 1 ? [...old.generations.values()].flatMap(({ agent }) => agent ?? []) : [];
     if (old.users === 1) killGenerations(this.kernel, old);
-    for (const agent of agents) yield* untilGone(agent);
+    for (const agent of agents) yield* untilGone(this.kernel, agent);
     const space = yield* convertImage(this.kernel, thread.home);
     yield* reap(this.kernel, thread.home, agents);
     space.users = 1;
