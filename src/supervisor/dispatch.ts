@@ -228,7 +228,7 @@ export class Dispatcher {
     if (space.users === 1 && (status & FATAL_SIGNAL) !== 0) killGenerations(this.kernel, space);
     threadExits(this.kernel, thread);
     // The last one that exits decides the status (kernel/exit.c, synchronize_group_exit).
-    if (thread.process.threads.size === 0 && space.baseAgent)
+    if (thread.process.threads.size === 0 && space.users === 1 && space.baseAgent)
       this.kernel.scheduler.start(
         `end of ${task.tid}`,
         exitLast(this.kernel, space.baseAgent, exitCode(status)),
