@@ -207,21 +207,22 @@ function* makeBaseAgent(kernel: Kernel, process: Process, deadline: number): Ste
   do {
     for (const thread of borrowable(process)) {
       const latest = Math.min(deadline, performance.now() + LONGEST_BORROWING);
-      let agent: Task | undefined;
+      let newborn: Task | undefined;
       yield* askWithin(kernel, thread, latest, function* (held): Steps<void> {
         if (held.place.at !== 'home') return;
         wasAsleep((held.home.fetch(), held.home));
         yield* borrow(kernel, held.home, function* (scope) {
           const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
           if (isError(tid)) refusal = -tid;
-          else agent = ours(kernel.task(held.home.newborn), 'base-agent', process.space);
+          else newborn = kernel.task(held.home.newborn);
         });
       });
       if (refusal !== 0) throw noFurtherTask('process', refusal);
-      if (!agent) continue;
-      yield* birthOf(agent);
-      setAllBlocked(agent.tid);
-      return agent;
+      if (!newborn) continue;
+      // Until then it is nobody's, and left at its birth stop.
+      yield* birthOf(newborn);
+      setAllBlocked(newborn.tid);
+      return ours(newborn, 'base-agent', process.space);
     }
     yield* kernel.sleep(1);
   } while (performance.now() < deadline && !process.ended);

@@ -11,7 +11,7 @@ import type { Hold } from './hold.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
 import { Heap } from './heap.js';
-import { HOME, type Place } from './place.js';
+import type { Place } from './place.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
 import type { TextCopy } from './text.js';
@@ -154,6 +154,9 @@ export interface StashedSignal {
 
 /** What a thread is asked to do at its next convenient stop. */
 export type Request = (thread: Thread) => import('./steps.js').Steps<void>;
+
+/** Where every thread begins; the other places, and the ways between them, are in place.ts. */
+export const HOME: Place = { at: 'home' };
 
 /**
  * Who decides when the thread goes on. `free`: its next stop is the dispatcher's. `taken`: a program works on it,

@@ -17,7 +17,7 @@
  * | call | `Thread.caller`; the home executes a call with its arguments | the stub's, or `vectors` |
  * | gone | nobody's | nobody's |
  */
-import type { Breakpoint, Generation, Request, Thread } from './model.js';
+import { type Breakpoint, type Generation, HOME, type Request, type Thread } from './model.js';
 import { TaskGone } from './steps.js';
 import type { Task } from './task.js';
 
@@ -54,7 +54,6 @@ export type Waking =
   | { readonly kind: 'does'; readonly work: Request }
   | { readonly kind: 'stays' };
 
-export const HOME: Place = { at: 'home' };
 const GONE: Place = { at: 'gone' };
 
 function expect<A extends Place['at']>(thread: Thread, ...allowed: A[]): Extract<Place, { at: A }> {

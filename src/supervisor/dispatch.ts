@@ -3,9 +3,9 @@
  * here. Nothing in this file blocks.
  */
 import { c } from '../linux/ffi.js';
-import { parentOf } from '../linux/proc.js';
+import { parentOf, threadGroup } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
-import { SIGKILL } from '../linux/signals.js';
+import { SIGKILL, SIGSTOP } from '../linux/signals.js';
 import {
   coreDumped,
   describeStatus,
@@ -104,7 +104,9 @@ export class Dispatcher {
         // An interrupt that was owed, or its part in a group-stop.
         if (isGroupStop(status)) task.listen();
         // SIGSTOP alone cannot be blocked, and whichever thread takes it stops the process.
-        else task.resume(isSignalStop(status) ? stopSignal(status) : 0);
+        else if (isSignalStop(status)) task.resume(stopSignal(status) === SIGSTOP ? SIGSTOP : 0);
+        // At the gate's marker it waits for its next call, as the other agents do.
+        else if (stopEvent(status) === PTRACE_EVENT_STOP) task.resume();
         return;
       case 'agent':
         // Waits, stopped, for its next call.
@@ -113,7 +115,7 @@ export class Dispatcher {
         return;
       case 'unknown':
         // Its creator's event tells who it is; if it has one.
-        if (!kernel.processes.has(parentOf(tid))) this.#suspectOrphan(task);
+        if (!this.#hasCreator(tid)) this.#suspectOrphan(task);
         return;
     }
   }
@@ -164,12 +166,18 @@ export class Dispatcher {
     for (const task of this.kernel.tasks.values()) if (task.role === 'unknown') this.#suspectOrphan(task);
   }
 
+  /** Whether the process that a new task comes from is supervised: its own, or its parent. */
+  #hasCreator(tid: number): boolean {
+    const { processes } = this.kernel;
+    return processes.has(threadGroup(tid)) || processes.has(parentOf(tid));
+  }
+
   /** Its creator's event may still be on its way. */
   #suspectOrphan(task: Task): void {
     const { kernel } = this;
     kernel.setTimer(MILLISECONDS_TO_BE_CLAIMED, () => {
       if (task.gone || task.role !== 'unknown' || task.waiter) return;
-      if (kernel.processes.has(parentOf(task.tid))) return;
+      if (this.#hasCreator(task.tid)) return;
       kernel.emit('orphan-killed', { task: task.tid });
       c.kill(task.tid, SIGKILL);
     });
