@@ -1,6 +1,8 @@
 /** For an ordinary user the kernel hides most of /proc of a process that is not dumpable; that process must work on. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT_CODE } from '../../src/errors/atlas-error.js';
 import { compileC } from '../harness/compile.js';
 import { ordinaryUser } from '../harness/ordinary-user.js';
 import { PROJECT } from '../harness/paths.js';
@@ -24,5 +26,30 @@ scoped(
     const command = ['sh', '-c', `ulimit -c unlimited; ${timeout} 20 sh -c 'kill -QUIT $$'; echo $?`];
     const native = await scope.runNative(command, { user });
     assert.deepEqual(await scope.runAtlas(command, { user }), native);
+  },
+);
+
+scoped(
+  'a program that enters a user namespace',
+  { seconds: 60, user: ordinaryUser, skip: await missing('unshare') },
+  async (scope, user) => {
+    const command = ['unshare', '--user', 'sh', '-c', 'id -u; echo $(echo in a child)'];
+    const native = await scope.runNative(command, { user });
+    assert.deepEqual(await scope.runAtlas(command, { user }), native);
+  },
+);
+
+scoped(
+  'a process that the kernel hides gets no further generation, and works on',
+  { seconds: 60, user: ordinaryUser, skip },
+  async (scope, user) => {
+    const program = await compileC(join(PROJECT, 'test/identity/hides.c'));
+    const started = await scope.atlas([program], { user, name: 'hides' });
+    while (!(await started.stdout()).includes('hidden\n')) await sleep(20);
+    const { status, stdout } = await scope.cli(['generation', 'create', 'hides', '--json'], { user });
+    assert.equal(status, EXIT_CODE.refused);
+    assert.match(stdout, /not dumpable/);
+    started.kill('SIGTERM');
+    assert.equal((await started.outcome()).stdout, 'hidden\nsignalled\n');
   },
 );
