@@ -58,7 +58,6 @@ int main(int argc, char **argv) {
     say("executed again, dumpable %d", prctl(PR_GET_DUMPABLE));
     return 0;
   }
-  /* With new capabilities it is hidden as well (kernel/cred.c, commit_creds). */
   if (argc > 1) CHECK(unshare(CLONE_NEWUSER) == 0);
   else CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
   works("not dumpable", 1);

@@ -11,8 +11,8 @@ import { scoped } from '../harness/scope.js';
 
 const skip = await missing('gcc');
 
-for (const [how, ...args] of [['by prctl'], ['in a user namespace of its own', 'user']]) {
-  const name = `a process that is not dumpable, ${how}`;
+for (const [how, ...args] of [['and is not dumpable'], ['in a user namespace of its own', 'user']]) {
+  const name = `a process that works on ${how}`;
   scoped(name, { seconds: 90, user: ordinaryUser, skip }, async (scope, user) => {
     const program = await compileC(join(PROJECT, 'test/identity/not_dumpable.c'));
     const native = await scope.runNative([program, ...args], { user });
