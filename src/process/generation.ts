@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
-import { areasNotForked, hasSignalfd, type MapsLine, readMaps } from '../linux/proc.js';
+import { areasNotForked, hasSignalfd, isHidden, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
 import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
@@ -59,6 +59,13 @@ export function* createGeneration(
   deadline: number,
 ): Steps<Generation> {
   const { space } = process;
+  if (isHidden(process.pid)) {
+    throw new AtlasError(
+      'refused',
+      `Process ${process.pid} is not dumpable: the kernel hides it from its own user (prctl(2), PR_SET_DUMPABLE).`,
+      'Run Atlas as root to give it further generations.',
+    );
+  }
   using _turn = yield* space.generationLock.acquire();
   yield* untilAlone(kernel, process, deadline);
   try {

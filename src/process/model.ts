@@ -8,6 +8,7 @@
  * A vfork child shares the Space of its parent until it executes.
  */
 import type { Hold } from './hold.js';
+import { KeptOpen } from '../linux/kept-open.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
 import { Heap } from './heap.js';
@@ -62,6 +63,8 @@ export class Generation {
 export class Space {
   readonly generations = new Map<number, Generation>();
   nextGeneration = 1;
+  /** For when the kernel hides the process. */
+  readonly files: KeptOpen;
   /** Held by whoever changes the mappings; a thread that makes a memory call waits for it. */
   readonly lock: Lock;
   /** Held, before `lock`, by whoever changes the set of generations. */
@@ -106,6 +109,7 @@ export class Space {
     /** A live task of the base's host process, for /proc. */
     public hostPid: number,
   ) {
+    this.files = new KeptOpen(hostPid);
     this.lock = new Lock(scheduler);
     this.heap = new Heap(store);
     this.watched = new WatchedRanges(store);

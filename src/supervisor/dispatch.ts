@@ -153,7 +153,7 @@ export class Dispatcher {
     this.kernel.processes.delete(process.pid);
     if (process.space.users === 1) killGenerations(this.kernel, process.space);
     this.#lookForOrphans();
-    leaveSpace(process.space);
+    leaveSpace(process.space, process.pid);
     this.kernel.emit('process-ended', { pid: process.pid, status: describeStatus(task.status) });
     if (process.pid === this.kernel.rootPid) this.onRootEnded(endingOf(task.status));
   }
@@ -286,7 +286,7 @@ export class Dispatcher {
     process.patches.length = 0;
     space.hostProcess = process;
     thread.generation = space.base;
-    leaveSpace(old);
+    leaveSpace(old, process.pid);
     describe(process);
     this.kernel.emit('executed', { pid: process.pid, command: process.command });
   }
