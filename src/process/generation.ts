@@ -6,7 +6,8 @@ import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
 import { areasNotForked, hasSignalfd, isHidden, type MapsLine, readMaps } from '../linux/proc.js';
-import { SIGKILL } from '../linux/signals.js';
+import * as ptrace from '../linux/ptrace.js';
+import { SIGKILL, SIGTTIN, SIGTTOU } from '../linux/signals.js';
 import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
@@ -40,6 +41,8 @@ const THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_T
 const GENERATION_FLAGS = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
+/** struct kernel_sigaction { handler, flags, restorer, mask } */
+const KERNEL_SIGACTION_BYTES = 32;
 const WALL = 0x40000000;
 /** Milliseconds. */
 const LONGEST_VFORK = 1000;
@@ -295,8 +298,13 @@ function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: 
   const program = new BigUint64Array([BigInt(filter.length / 8), BigInt(at + 16)]);
   space.store.write(at, new Uint8Array(program.buffer));
   space.store.write(at + 16, filter);
+  const byDefault = at + 16 + filter.length;
+  space.store.write(byDefault, new Uint8Array(KERNEL_SIGACTION_BYTES));
   const results = yield* batch(kernel, agent, space.store, [
     [SYS.setpgid, 0, 0],
+    // A terminal asks for these two whether the caller ignores them, and then tells nobody (drivers/tty, __tty_check_change).
+    [SYS.rt_sigaction, SIGTTIN, byDefault, 0, ptrace.SIGSET_SIZE],
+    [SYS.rt_sigaction, SIGTTOU, byDefault, 0, ptrace.SIGSET_SIZE],
     // No stub ever executes another program, so this costs nothing; without CAP_SYS_ADMIN the filter needs it.
     [SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0],
     [SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, at],

@@ -63,7 +63,9 @@ const PATH_FIRST: ReadonlySet<number> = new Set(
   ].map(Number),
 );
 const LONGEST_PATH_PREFIX = 32;
-const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
+/** A terminal that a session leader opens becomes its controlling one, and /dev/tty is that of whoever asks. */
+const PERSONAL_PATH =
+  /^\/(proc\/(self|thread-self)(\/|$)|dev\/((fd|stdin|stdout|stderr)(\/|$)|tty|pts\/\d|console$))/;
 
 export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
   if (!thread || thread.busy) {

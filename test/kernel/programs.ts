@@ -55,6 +55,7 @@ export const PROGRAMS = {
     'timers',
     'stop_continue',
     'terminal',
+    'terminal_jobs',
     'signal_by_call',
     'signal_by_filter',
     'signal_by_terminal',
