@@ -9,11 +9,12 @@ import { ordinaryUser } from '../harness/ordinary-user.js';
 import { missing } from '../harness/programs.js';
 import { type Scope, scoped } from '../harness/scope.js';
 import { Builds } from '../rollout/builds.js';
+import { FAILS, HANGS } from './known.js';
 import { answerOf, Subject } from './subject.js';
 
 const skip = await missing('gcc');
 
-scoped('a program that executes itself over and over', { seconds: 20 }, async (scope) => {
+scoped('a program that executes itself over and over', { seconds: 20, ...HANGS }, async (scope) => {
   const program = await Subject.start(scope, 'executes.c');
   await program.watch(async () => {
     for (let round = 0; round < 15; round++) {
@@ -50,7 +51,7 @@ async function nobodyIsLeft(program: Subject): Promise<void> {
   }
 }
 
-scoped('processes that end while something is asked of them', { seconds: 20 }, async (scope) => {
+scoped('processes that end while something is asked of them', { seconds: 20, ...HANGS }, async (scope) => {
   const program = await Subject.start(scope, 'lives.c', ['12']);
   await program.watch(async () => {
     for (let round = 0; round < 25; round++) {
@@ -70,7 +71,7 @@ scoped('processes that end while something is asked of them', { seconds: 20 }, a
   });
 });
 
-scoped('processes that are killed during a migration', { seconds: 20 }, async (scope) => {
+scoped('processes that are killed during a migration', { seconds: 20, ...HANGS }, async (scope) => {
   const program = await Subject.start(scope, 'lives.c', ['100000']);
   await program.watch(async () => {
     for (let round = 0; round < 25; round++) {
@@ -91,25 +92,29 @@ scoped('processes that are killed during a migration', { seconds: 20 }, async (s
   });
 });
 
-scoped('a generation that nobody lives in loses its host process', { seconds: 20 }, async (scope) => {
-  const program = await Subject.start(scope, 'maps.c');
-  await program.watch(async () => {
-    const kept = await program.create();
-    const lost = await program.create();
-    kill(await program.hostOf(lost));
-    for (;;) {
-      const { generations } = await program.request('generation.list', {});
-      if (!generations.some(({ generation }) => generation === lost)) break;
-      await sleep(5);
-    }
-    await assert.rejects(program.request('migrate', { to: lost }), { kind: 'bad-usage' });
-    await program.moveAll(kept);
-    const { settled } = await program.request('settle', {});
-    assert.ok(settled);
-    await program.moveAll(await program.create());
-    await program.request('settle', {});
-  });
-});
+scoped(
+  'a generation that nobody lives in loses its host process',
+  { seconds: 20, ...FAILS },
+  async (scope) => {
+    const program = await Subject.start(scope, 'maps.c');
+    await program.watch(async () => {
+      const kept = await program.create();
+      const lost = await program.create();
+      kill(await program.hostOf(lost));
+      for (;;) {
+        const { generations } = await program.request('generation.list', {});
+        if (!generations.some(({ generation }) => generation === lost)) break;
+        await sleep(5);
+      }
+      await assert.rejects(program.request('migrate', { to: lost }), { kind: 'bad-usage' });
+      await program.moveAll(kept);
+      const { settled } = await program.request('settle', {});
+      assert.ok(settled);
+      await program.moveAll(await program.create());
+      await program.request('settle', {});
+    });
+  },
+);
 
 /** The program `lingers.c`, and applying its patch. */
 async function lingers(
@@ -127,22 +132,26 @@ async function lingers(
   return [program, apply];
 }
 
-scoped('the host process of a rollout is killed in the middle', { seconds: 20, skip }, async (scope) => {
-  const [program, apply] = await lingers(scope);
-  await program.watch(async () => {
-    const rollout = answerOf(apply());
-    kill(await program.hostOf(1));
-    assert.equal(await rollout, undefined, 'it cannot have been applied');
-    const { patches } = await program.request('patch.status', {});
-    assert.deepEqual(patches, []);
-    await program.moveAll(0);
-    assert.ok(await apply());
-  });
-});
+scoped(
+  'the host process of a rollout is killed in the middle',
+  { seconds: 20, skip, ...FAILS },
+  async (scope) => {
+    const [program, apply] = await lingers(scope);
+    await program.watch(async () => {
+      const rollout = answerOf(apply());
+      kill(await program.hostOf(1));
+      assert.equal(await rollout, undefined, 'it cannot have been applied');
+      const { patches } = await program.request('patch.status', {});
+      assert.deepEqual(patches, []);
+      await program.moveAll(0);
+      assert.ok(await apply());
+    });
+  },
+);
 
 scoped(
   'a patch for which the limit of address space leaves no room',
-  { seconds: 20, skip },
+  { seconds: 20, skip, ...FAILS },
   async (scope) => {
     const [program, apply] = await lingers(scope, ['limit']);
     await program.watch(async () => {
@@ -166,7 +175,7 @@ const limited = async (scope: Scope, what: 'births' | 'sleep'): Promise<Subject>
   return Subject.start(scope, 'limited.c', [`${uid}`, what]);
 };
 
-scoped('a birth in a generation at the limit of tasks', { seconds: 20 }, async (scope) => {
+scoped('a birth in a generation at the limit of tasks', { seconds: 20, ...FAILS }, async (scope) => {
   const program = await limited(scope, 'births');
   await program.watch(async () => {
     await program.moveAll(await program.create());
@@ -177,7 +186,7 @@ scoped('a birth in a generation at the limit of tasks', { seconds: 20 }, async (
   });
 });
 
-scoped('sleeping threads are moved at the limit of tasks', { seconds: 20 }, async (scope) => {
+scoped('sleeping threads are moved at the limit of tasks', { seconds: 20, ...FAILS }, async (scope) => {
   const program = await limited(scope, 'sleep');
   await program.watch(async () => {
     const to = await program.create();
