@@ -25,7 +25,7 @@ async function aMomentLater(request: () => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(answers)).some((answer) => answer !== undefined);
 }
 
-scoped('migrate, and settle a moment later', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('migrate, and settle a moment later', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['6']);
   await program.watch(async () => {
     for (let round = 0; round < ROUNDS; round++) {
@@ -40,7 +40,7 @@ scoped('migrate, and settle a moment later', { seconds: 20, ...FAILS }, async (s
 
 scoped(
   'migrate, and the deletion of the generation that it moves to',
-  { seconds: 20, ...FAILS },
+  { seconds: 25, ...FAILS },
   async (scope) => {
     const program = await Subject.start(scope, 'spinners.c', ['6']);
     await program.watch(async () => {
@@ -63,7 +63,7 @@ scoped(
   },
 );
 
-scoped('twenty clients at once', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('twenty clients at once', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['6']);
   await program.watch(async () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => AtlasClient.connect('subject')));

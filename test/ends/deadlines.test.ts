@@ -96,7 +96,7 @@ for (const where of ['further generations', 'home']) {
 
 scoped(
   'a thread that loops on a time-out above a second comes home',
-  { seconds: 20, ...FAILS },
+  { seconds: 25, ...FAILS },
   async (scope) => {
     const program = await Subject.start(scope, 'waits.c', ['poll']);
     await program.watch(async () => {

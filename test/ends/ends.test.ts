@@ -94,7 +94,7 @@ scoped('processes that are killed during a migration', { seconds: 20, ...HANGS }
 
 scoped(
   'a generation that nobody lives in loses its host process',
-  { seconds: 20, ...FAILS },
+  { seconds: 25, ...FAILS },
   async (scope) => {
     const program = await Subject.start(scope, 'maps.c');
     await program.watch(async () => {
@@ -175,7 +175,7 @@ const limited = async (scope: Scope, what: 'births' | 'sleep'): Promise<Subject>
   return Subject.start(scope, 'limited.c', [`${uid}`, what]);
 };
 
-scoped('a birth in a generation at the limit of tasks', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('a birth in a generation at the limit of tasks', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await limited(scope, 'births');
   await program.watch(async () => {
     await program.moveAll(await program.create());
@@ -186,7 +186,7 @@ scoped('a birth in a generation at the limit of tasks', { seconds: 20, ...FAILS 
   });
 });
 
-scoped('sleeping threads are moved at the limit of tasks', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('sleeping threads are moved at the limit of tasks', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await limited(scope, 'sleep');
   await program.watch(async () => {
     const to = await program.create();

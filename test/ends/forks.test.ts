@@ -31,7 +31,7 @@ scoped(
   },
 );
 
-scoped('a child with the same memory that is not in vfork', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('a child with the same memory that is not in vfork', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await Subject.start(scope, 'shares-memory.c');
   await program.watch(async () => {
     const { processes } = await program.client.request('ps', {});

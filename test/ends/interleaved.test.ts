@@ -11,7 +11,7 @@ import { Builds } from '../rollout/builds.js';
 import { FAILS, HANGS } from './known.js';
 import { Subject } from './subject.js';
 
-scoped('a child that is not to be traced', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('a child that is not to be traced', { seconds: 25, ...FAILS }, async (scope) => {
   const program = await compileC(join(PROJECT, 'test/ends/untraced.c'));
   const native = await scope.runNative([program]);
   assert.equal(native.stdout, "child: exited 7\nthe parent's value: 1\n");
