@@ -7,7 +7,7 @@ import { Subject } from './subject.js';
 for (const threads of [1, 2, 4]) {
   scoped(
     `${threads} threads that sleep briefly, through two generations and home`,
-    { seconds: 25, ...FAILS },
+    { seconds: 25 },
     async (scope) => {
       const program = await Subject.start(scope, 'sleepers.c', [`${threads}`]);
       await program.watch(async () => {
@@ -24,7 +24,7 @@ for (const threads of [1, 2, 4]) {
 
 scoped(
   'fork children of a process whose sleeping threads are moved home meanwhile',
-  { seconds: 25, ...FAILS },
+  { seconds: 25 },
   async (scope) => {
     const program = await Subject.start(scope, 'forks.c', ['24']);
     await program.watch(async () => {

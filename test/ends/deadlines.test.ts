@@ -4,31 +4,27 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { scoped } from '../harness/scope.js';
-import { FAILS, HANGS } from './known.js';
+import { FAILS } from './known.js';
 import { Subject } from './subject.js';
 
 /** Longer than any test may take: a request that spins or waits until then is found out by the watchdog. */
 const FOR_EVER = 600_000;
 
-scoped(
-  'threads that are born and end while all are moved there and back',
-  { seconds: 20, ...HANGS },
-  async (scope) => {
-    const program = await Subject.start(scope, 'short-lived.c');
-    await program.watch(async () => {
-      const generations = [await program.create(), await program.create()];
-      for (let round = 0; round < 40; round++) {
-        const to = generations[round % 2]!;
-        const { pending } = await program.request('migrate', { to, timeoutMilliseconds: FOR_EVER });
-        assert.deepEqual(pending, []);
-      }
-    });
-  },
-);
+scoped('threads that are born and end while all are moved there and back', { seconds: 20 }, async (scope) => {
+  const program = await Subject.start(scope, 'short-lived.c');
+  await program.watch(async () => {
+    const generations = [await program.create(), await program.create()];
+    for (let round = 0; round < 40; round++) {
+      const to = generations[round % 2]!;
+      const { pending } = await program.request('migrate', { to, timeoutMilliseconds: FOR_EVER });
+      assert.deepEqual(pending, []);
+    }
+  });
+});
 
 scoped(
   'threads that are born and end while the process settles',
-  { seconds: 20, ...HANGS },
+  { seconds: 20, ...FAILS },
   async (scope) => {
     const program = await Subject.start(scope, 'short-lived.c');
     await program.watch(async () => {
@@ -44,7 +40,7 @@ scoped(
 
 scoped(
   'a process that job control has stopped is not waited for beyond the time-out',
-  { seconds: 20, ...HANGS },
+  { seconds: 20 },
   async (scope) => {
     const program = await Subject.start(scope, 'spinners.c', ['2']);
     await program.watch(async () => {
@@ -72,7 +68,7 @@ scoped(
 for (const where of ['further generations', 'home']) {
   scoped(
     `a thread in a call that its home makes is moved twice, to ${where}`,
-    { seconds: 20, ...HANGS },
+    { seconds: 20 },
     async (scope) => {
       const program = await Subject.start(scope, 'waits.c', ['call']);
       const { started } = program;
@@ -94,17 +90,13 @@ for (const where of ['further generations', 'home']) {
   );
 }
 
-scoped(
-  'a thread that loops on a time-out above a second comes home',
-  { seconds: 25, ...FAILS },
-  async (scope) => {
-    const program = await Subject.start(scope, 'waits.c', ['poll']);
-    await program.watch(async () => {
-      await program.moveAll(await program.create());
-      // By then it has woken up once, in the generation.
-      await sleep(1600);
-      const { settled, pending } = await program.request('settle', { timeoutMilliseconds: 5000 });
-      assert.deepEqual([settled, pending], [true, []]);
-    });
-  },
-);
+scoped('a thread that loops on a time-out above a second comes home', { seconds: 25 }, async (scope) => {
+  const program = await Subject.start(scope, 'waits.c', ['poll']);
+  await program.watch(async () => {
+    await program.moveAll(await program.create());
+    // By then it has woken up once, in the generation.
+    await sleep(1600);
+    const { settled, pending } = await program.request('settle', { timeoutMilliseconds: 5000 });
+    assert.deepEqual([settled, pending], [true, []]);
+  });
+});
