@@ -24,7 +24,7 @@ async function aMomentLater(request: () => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(answers)).some((answer) => answer !== undefined);
 }
 
-scoped('migrate, and settle a moment later', { seconds: 20 }, async (scope) => {
+scoped('migrate, and settle a moment later', { seconds: 25 }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['6']);
   await program.watch(async () => {
     for (let round = 0; round < ROUNDS; round++) {
@@ -37,7 +37,7 @@ scoped('migrate, and settle a moment later', { seconds: 20 }, async (scope) => {
   });
 });
 
-scoped('migrate, and the deletion of the generation that it moves to', { seconds: 20 }, async (scope) => {
+scoped('migrate, and the deletion of the generation that it moves to', { seconds: 25 }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['6']);
   await program.watch(async () => {
     for (let round = 0; round < ROUNDS; round++) {
@@ -58,7 +58,7 @@ scoped('migrate, and the deletion of the generation that it moves to', { seconds
   });
 });
 
-scoped('twenty clients at once', { seconds: 20 }, async (scope) => {
+scoped('twenty clients at once', { seconds: 25 }, async (scope) => {
   const program = await Subject.start(scope, 'spinners.c', ['6']);
   await program.watch(async () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => AtlasClient.connect('subject')));
