@@ -6,7 +6,7 @@ import { type InputProgram, type InputSection, isDiscarded, nameOf } from './inp
 import { changedTypes } from './types/changed-types.js';
 import { changedBoundedSections } from './bounded-sections.js';
 import { doubtfulFamilies } from './function-families.js';
-import { innerReferences, nestedFunctions } from './inner-references.js';
+import { innerReferences, isAddressTaken, nestedFunctions } from './inner-references.js';
 import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
 import { ProgramTypes } from './types/program-types.js';
 
@@ -63,7 +63,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     diff.addedData.push(table);
   }
   diff.reasons.push(...inner.reasons, ...nestedFunctions(found, diff.replaced));
-  diff.doubts.push(...inner.doubts);
+  diff.doubts.push(...inner.doubts, ...keptAddresses(old, found));
   for (const [freshSection, oldSection] of pairs) {
     if (freshSection.kind !== 'code') diff.reasons.push(...changedData(oldSection, freshSection, comparison));
   }
@@ -83,6 +83,21 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
   diff.doubts.push(...doubts);
   diff.untypedObjects.push(...untypedObjects);
   return diff;
+}
+
+/**
+ * Functions that the new build does not have, and whose address may have been kept: it leads to what they were. Where one of
+ * their name is in another file now, that is not what is meant.
+ */
+function keptAddresses(old: InputProgram, found: Correlation): Doubt[] {
+  const added = new Map([...found.added].map((section) => [section.primary?.name, section]));
+  return [...found.removed].flatMap((section) => {
+    const other = section.kind === 'code' ? added.get(section.primary?.name) : undefined;
+    if (other === undefined || !isAddressTaken(section, found.oldUsers.sectionsOf(section), old)) return [];
+    const symbol = nameOf(other);
+    const text = `${nameOf(section)} is gone and ${symbol} is new: where its address was kept, the old one is called`;
+    return [{ kind: 'functions', symbol, text }];
+  });
 }
 
 /** Statics that were told apart by their order alone: that is no proof once a function that uses them changed. */

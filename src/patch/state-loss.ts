@@ -107,6 +107,16 @@ function shareUsers(found: Correlation, old: InputSection | string, fresh: Input
   });
 }
 
+/** Two variables for sure: both builds have all functions that use the one or the other. */
+function areUsedApart(found: Correlation, old: InputSection | string, fresh: InputSection | string): boolean {
+  const { oldUsers, freshUsers } = found;
+  const isKnown = (functions: ReadonlySet<string>) => (name: string) => functions.has(name);
+  return (
+    [...freshUsers.of(fresh)].every(isKnown(oldUsers.functions)) &&
+    [...oldUsers.of(old)].every(isKnown(freshUsers.functions))
+  );
+}
+
 /** A variable that only one of the builds has. */
 interface Lone {
   /** Common variables have no section. */
@@ -128,7 +138,9 @@ export function lostState(
   for (const variable of added) {
     const symbol = variable.label;
     const others = removed.filter(
-      ({ key, name }) => name === variable.name || shareUsers(found, key, variable.key),
+      ({ key, name }) =>
+        shareUsers(found, key, variable.key) ||
+        (name === variable.name && !areUsedApart(found, key, variable.key)),
     );
     if (others.length > 0) {
       const names = others.map(({ label }) => label).join(' and ');
