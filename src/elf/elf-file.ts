@@ -11,6 +11,7 @@ import {
   STT,
 } from './constants.js';
 import { ElfBytes } from './elf-bytes.js';
+import { StringTable } from './string-table.js';
 import { type ElfNote, readNotes } from './notes.js';
 import { type ElfSymbol, isDefined, isGlobal, SymbolTable } from './symbol-table.js';
 
@@ -77,6 +78,11 @@ export class ElfFile {
     return this.#bytes.fileName;
   }
 
+  /** Of the file, in bytes. */
+  get size(): number {
+    return this.#bytes.bytes.length;
+  }
+
   /** The symbols of .symtab; empty for a stripped file. */
   get symbols(): readonly ElfSymbol[] {
     return this.#symbolTable?.symbols ?? [];
@@ -125,8 +131,9 @@ export class ElfFile {
       for (const candidate of this.sections) {
         if (candidate.type === SHT.REL) throw this.#bytes.bad(`${candidate.name} has no addends`);
         if (candidate.type !== SHT.RELA) continue;
-        const others = this.#relocationSections.get(candidate.info) ?? [];
-        this.#relocationSections.set(candidate.info, [...others, candidate]);
+        const others = this.#relocationSections.get(candidate.info);
+        if (others === undefined) this.#relocationSections.set(candidate.info, [candidate]);
+        else others.push(candidate);
       }
     }
     const found = this.#relocationSections.get(section.index) ?? [];
@@ -236,10 +243,8 @@ export class ElfFile {
     }
     const names = sections[namesIndex];
     if (names === undefined || names.type !== SHT.STRTAB) throw bytes.bad('sections have no names');
-    for (const section of sections) {
-      const offset = nameOffsets[section.index]!;
-      section.name = bytes.string(names.offset + offset, names.offset + names.size);
-    }
+    const strings = new StringTable(bytes, names.offset, names.size);
+    for (const section of sections) section.name = strings.at(nameOffsets[section.index]!);
     return sections;
   }
 

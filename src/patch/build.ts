@@ -5,8 +5,10 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
 import { PatchEmitter } from './emit.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
-import { FORMAT_VERSION, type PatchNote, type ReplacedPart, type Verdict } from './note.js';
+import type { PatchNote, ReplacedPart, Verdict } from './note.js';
+import { readPatch } from './patch-object.js';
 import { hashMasked, maskedRanges } from './relocation-effects.js';
+import { FORMAT_VERSION, sealPatch } from './seal.js';
 import { LocalSymbols } from './target-symbols.js';
 
 export interface BuildOptions {
@@ -49,7 +51,8 @@ export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: 
 
   const target = options.target === undefined ? undefined : readTarget(options.target);
   const note = makeNote(options, diff, emitter, target);
-  const bytes = emitter.finish(note);
+  const bytes = sealPatch(emitter.finish(note));
+  readPatch(bytes, note.name);
   const report: BuildReport = {
     name: note.name,
     replaced: diff.replaced.map((change) => ({
