@@ -75,6 +75,7 @@ export function readDebugEntries(elf: ElfFile): DebugInformation | undefined {
     abbreviations,
     relocated(elf, '.debug_str'),
     relocated(elf, '.debug_line_str'),
+    relocated(elf, '.debug_str_offsets'),
   );
   return reader.readAll();
 }
@@ -100,6 +101,7 @@ class EntryReader {
   readonly #abbreviationBytes: ElfBytes;
   readonly #strings: ElfBytes | undefined;
   readonly #lineStrings: ElfBytes | undefined;
+  readonly #stringOffsets: ElfBytes | undefined;
   readonly #tables = new Map<number, Map<number, Abbreviation>>();
   #at = 0;
   #unitStart = 0;
@@ -109,11 +111,13 @@ class EntryReader {
     abbreviations: ElfBytes,
     strings: ElfBytes | undefined,
     lines: ElfBytes | undefined,
+    offsets: ElfBytes | undefined,
   ) {
     this.#info = info;
     this.#abbreviationBytes = abbreviations;
     this.#strings = strings;
     this.#lineStrings = lines;
+    this.#stringOffsets = offsets;
   }
 
   readAll(): DebugInformation | undefined {
@@ -199,6 +203,7 @@ class EntryReader {
     this.#at += width;
     if (width === 1) return this.#info.u8(at);
     if (width === 2) return this.#info.u16(at);
+    if (width === 3) return this.#info.u16(at) + this.#info.u8(at + 2) * 0x10000;
     return width === 4 ? this.#info.u32(at) : this.#info.u64(at);
   }
 
@@ -232,8 +237,19 @@ class EntryReader {
         return this.#unitStart + this.#fixed(8);
       case 0x15: // ref_udata
         return this.#unitStart + this.#uleb();
-      case 0x0f: // udata
       case 0x1a: // strx
+        return this.#indexedString(this.#uleb());
+      case 0x25: // strx1
+      case 0x26: // strx2
+      case 0x27: // strx3
+      case 0x28: // strx4
+        return this.#indexedString(this.#fixed(form - 0x24));
+      case 0x29: // addrx1
+      case 0x2a: // addrx2
+      case 0x2b: // addrx3
+      case 0x2c: // addrx4
+        return this.#skip(form - 0x28);
+      case 0x0f: // udata
       case 0x1b: // addrx
       case 0x22: // loclistx
       case 0x23: // rnglistx
@@ -275,6 +291,12 @@ class EntryReader {
       default:
         throw this.#info.bad(`unknown attribute form ${form}`);
     }
+  }
+
+  /** The object file's one table of offsets follows a header of eight bytes (DWARF 5, section 7.26). */
+  #indexedString(index: number): string | undefined {
+    const table = this.#stringOffsets;
+    return table && this.#string(this.#strings, table.u32(8 + 4 * index));
   }
 
   #string(table: ElfBytes | undefined, offset: number): string | undefined {
