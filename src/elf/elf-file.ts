@@ -1,4 +1,5 @@
 import {
+  DT,
   ELF_HEADER_SIZE,
   EM_X86_64,
   NT_GNU_BUILD_ID,
@@ -14,6 +15,7 @@ import { ElfBytes } from './elf-bytes.js';
 import { StringTable } from './string-table.js';
 import { type ElfNote, readNotes } from './notes.js';
 import { type ElfSymbol, isDefined, isGlobal, SymbolTable } from './symbol-table.js';
+import { readSymbolVersions, type SymbolVersion } from './symbol-versions.js';
 
 export interface ElfSection {
   index: number;
@@ -62,6 +64,7 @@ export class ElfFile {
   readonly #dynamicTable: SymbolTable | undefined;
   #relocationSections: Map<number, ElfSection[]> | undefined;
   #notes: ElfNote[] | undefined;
+  #versions: { list: SymbolVersion[] | undefined } | undefined;
 
   constructor(bytes: Uint8Array, fileName: string) {
     this.#bytes = new ElfBytes(bytes, fileName);
@@ -90,6 +93,30 @@ export class ElfFile {
 
   get dynamicSymbols(): readonly ElfSymbol[] {
     return this.#dynamicTable?.symbols ?? [];
+  }
+
+  /** The symbols of that name in .dynsym. */
+  dynamicSymbolsNamed(name: string): readonly ElfSymbol[] {
+    return this.#dynamicTable?.named(name) ?? [];
+  }
+
+  /** Of a dynamic symbol; undefined in a file without versions. */
+  versionOf(symbol: ElfSymbol): SymbolVersion | undefined {
+    this.#versions ??= { list: readSymbolVersions(this.#bytes, this.sections) };
+    return this.#versions.list?.[symbol.index];
+  }
+
+  /** The names of the shared libraries that the file was linked with. */
+  get neededLibraries(): string[] {
+    const section = this.sections.find(({ type }) => type === SHT.DYNAMIC);
+    const strings = section && this.sections[section.link];
+    if (section === undefined || strings === undefined) return [];
+    const names: string[] = [];
+    for (let at = section.offset; at + 16 <= section.offset + section.size; at += 16) {
+      if (this.#bytes.u64(at) !== DT.NEEDED) continue;
+      names.push(this.#bytes.string(strings.offset + this.#bytes.u64(at + 8), strings.offset + strings.size));
+    }
+    return names;
   }
 
   get hasSymbolTable(): boolean {

@@ -173,12 +173,16 @@ function describeObject(object: InputObject): PatchNote['objects'][string] {
 function describePart(section: InputSection): ReplacedPart {
   const symbol = section.primary!;
   // Hand-written assembly may leave the size out.
-  const size = symbol.size || section.header.size;
-  const bytes = section.bytes.subarray(0, size);
-  const masked = maskedRanges(section.bytes, section.relocations, size);
+  const size = symbol.size || section.header.size - symbol.value;
+  // Room for other tools' patches may come first (-fpatchable-function-entry=N,M).
+  const start = symbol.value;
+  const bytes = section.bytes.subarray(start, start + size);
+  const relocations = section.relocations.map(({ offset, type }) => ({ offset: offset - start, type }));
+  const masked = maskedRanges(bytes, relocations, size);
   return {
     symbol: qualifiedName(section.object, symbol),
     name: symbol.name,
+    aliases: section.symbols.filter(({ value }) => value === start).map(({ name }) => name),
     binding: isGlobal(symbol) ? 'global' : 'local',
     size,
     sha256: hashMasked(bytes, masked),

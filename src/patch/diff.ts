@@ -145,11 +145,6 @@ function refusedFunction(entry: InputSection, oldEntry: InputSection | undefined
   if (isIndirect(entry) || (oldEntry && isIndirect(oldEntry))) {
     reasons.push(`${nameOf(entry)}: an indirect function (ifunc) is resolved once, when the program starts`);
   }
-  if (oldEntry && oldEntry.header.size < JUMP_SIZE) {
-    reasons.push(
-      `${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`,
-    );
-  }
   return reasons;
 }
 

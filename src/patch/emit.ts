@@ -106,7 +106,7 @@ export class PatchEmitter {
   #define(object: InputObject, symbol: ElfSymbol, section: SectionDraft): void {
     const name = qualifiedName(object, symbol);
     const { value, size, type } = symbol;
-    const binding = isGlobal(symbol) ? STB.GLOBAL : STB.LOCAL;
+    const binding = symbol.binding === STB.GNU_UNIQUE ? STB.GLOBAL : symbol.binding;
     this.#defined.set(name, this.#writer.symbol({ name, value, size, type, binding, section }));
   }
 

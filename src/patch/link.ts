@@ -2,7 +2,7 @@ import { isDefined, isGlobal, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { JUMP_SIZE } from './diff.js';
 import { type Fixup, PAGE_SIZE, type Protection } from './image-layout.js';
-import { offsetInImage, type PatchPlan } from './plan.js';
+import { type AddressRange, offsetInImage, type PatchPlan } from './plan.js';
 import type { AppliedPatches } from './target-program.js';
 
 export interface ImageSegment {
@@ -42,9 +42,9 @@ export function linkPatch(plan: PatchPlan, baseAddress: number): LinkedPatch {
     protection: part.protection,
   }));
   const segmentOf = new Map(plan.layout.parts.map((part, index) => [part, image[index]!]));
-  for (const fixup of plan.layout.fixups) {
-    const segment = segmentOf.get(fixup.part)!;
-    writeFixup(fixup, segment, baseAddress);
+  const { fixups, readOnly } = plan.layout;
+  for (const fixup of fixups) {
+    writeFixup(fixup, segmentOf.get(fixup.part)!, baseAddress, baseAddress + readOnly.imageOffset);
   }
   const jumps = plan.functions.map(({ name, address, imageOffset }) => ({
     function: name,
@@ -63,7 +63,12 @@ function encodeJump(from: number, to: number): Uint8Array {
   return bytes;
 }
 
-function writeFixup({ offset, form, target, addend }: Fixup, segment: ImageSegment, base: number): void {
+function writeFixup(
+  { offset, form, target, addend }: Fixup,
+  segment: ImageSegment,
+  base: number,
+  table: number,
+): void {
   const bytes = Buffer.from(segment.bytes.buffer, segment.bytes.byteOffset, segment.bytes.byteLength);
   const inImage = offsetInImage(target);
   const symbol = inImage === undefined ? (target as { address: number }).address : base + inImage;
@@ -74,7 +79,10 @@ function writeFixup({ offset, form, target, addend }: Fixup, segment: ImageSegme
       bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), offset);
       return;
     case 'pc64':
-      bytes.writeBigInt64LE(BigInt(relative), offset);
+      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(relative)), offset);
+      return;
+    case 'got64':
+      bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value - table)), offset);
       return;
     case 'abs32':
       checkRange(value, 0, 2 ** 32 - 1);
@@ -106,18 +114,29 @@ function leftovers(plan: PatchPlan, base: number): AppliedPatches {
   const bodies = new Map<string, number>();
   const replaced = new Map(plan.functions.map(({ name, address }) => [name, address]));
   const added = new Set(note.added.map(({ symbol }) => symbol));
+  const outOfLine = new Map<string, AddressRange[]>();
+  const { text } = plan.layout;
   for (const symbol of elf.symbols) {
     const place =
       isDefined(symbol) && symbol.type !== STT.SECTION ? plan.layout.place(symbol.section) : undefined;
     if (place === undefined) continue;
     const address = base + place.part.imageOffset + place.offset + symbol.value;
     const isCode = place.part.protection === 'rx';
-    if (isCode) bodies.set(symbol.name, address);
+    if (isCode) {
+      bodies.set(symbol.name, address);
+      const moved = plan.outOfLine.filter(({ section }) => section === symbol.section);
+      const ranges = moved.map(({ offset, size }) => {
+        const start = base + text.imageOffset + offset;
+        // A thread that stands at the first byte is inside already, as it is not at a function's entry.
+        return { start: start - 1, end: start + size };
+      });
+      outOfLine.set(symbol.name, ranges);
+    }
     const original = replaced.get(symbol.name);
     if (original !== undefined) symbols.set(symbol.name, original);
     else if (added.has(symbol.name) || isGlobal(symbol) || !isCode) symbols.set(symbol.name, address);
   }
-  return { symbols, bodies };
+  return { symbols, bodies, outOfLine };
 }
 
 /** What earlier patches left together with what this one leaves, for `TargetProgram.applied`. */
@@ -125,5 +144,6 @@ export function rememberPatch(applied: AppliedPatches | undefined, linked: Linke
   return {
     symbols: new Map([...(applied?.symbols ?? []), ...linked.leaves.symbols]),
     bodies: new Map([...(applied?.bodies ?? []), ...linked.leaves.bodies]),
+    outOfLine: new Map([...(applied?.outOfLine ?? []), ...linked.leaves.outOfLine]),
   };
 }

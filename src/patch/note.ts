@@ -22,6 +22,8 @@ const replacedPart = v.object({
   symbol: v.string(),
   /** Plain name in the target's symbol table. */
   name: v.string(),
+  /** All the names that the source gave it, that one included. */
+  aliases: v.array(v.string()),
   binding,
   size,
   /** Of the old bytes with the masked ranges zeroed. */

@@ -1,11 +1,11 @@
-import { isDefined, STT } from '../elf/index.js';
+import { isDefined, STB, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { JUMP_SIZE } from './diff.js';
 import { ImageLayout, type Location, PAGE_SIZE, type Protection } from './image-layout.js';
 import type { PatchNote, ReplacedPart } from './note.js';
 import type { PatchObject } from './patch-object.js';
 import { hashMasked } from './relocation-effects.js';
-import { Relocator } from './relocate.js';
+import { type OutOfLine, Relocator } from './relocate.js';
 import { TargetResolver, type TargetProgram } from './target-program.js';
 
 export interface AddressRange {
@@ -40,6 +40,8 @@ export interface PatchPlan {
   layout: ImageLayout;
   /** @internal The running bytes where the jumps go. */
   oldEntryBytes: Map<number, Uint8Array>;
+  /** @internal Code of functions that lies elsewhere in the image's text. */
+  outOfLine: readonly OutOfLine[];
   /** @internal Other names for what the program has: renumbered statics of the new build. */
   aliases: Map<string, number>;
 }
@@ -69,11 +71,10 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
   const starts: { planned: PlannedFunction; start: Location & object }[] = [];
   const oldEntryBytes = new Map<number, Uint8Array>();
 
+  const symbols = new Map(patch.elf.symbols.filter(isDefined).map((symbol) => [symbol.name, symbol]));
   for (const change of note.functions) {
     const found = findReplaced(change, resolver, reasons);
-    const symbol = patch.elf.symbols.find(
-      (candidate) => candidate.name === change.symbol && isDefined(candidate),
-    );
+    const symbol = symbols.get(change.symbol);
     const place = symbol && layout.place(symbol.section);
     if (found === undefined || symbol === undefined || place === undefined) continue;
     const planned: PlannedFunction = { name: change.symbol, ...found, imageOffset: 0 };
@@ -82,6 +83,7 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     oldEntries.set(`${symbol.section}+${symbol.value}`, found.address);
     oldEntryBytes.set(found.address, Uint8Array.from(target.readText(found.address, JUMP_SIZE)));
   }
+  reasons.push(...overlaps(functions), ...shadowed(patch, resolver));
   const relocator = new Relocator(patch, resolver, layout, oldEntries);
   relocator.relocateAll();
   reasons.push(...relocator.reasons);
@@ -110,6 +112,7 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     layout,
     oldEntryBytes,
     aliases,
+    outOfLine: relocator.outOfLine,
   };
 }
 
@@ -134,14 +137,44 @@ function findReplaced(
     const start = places[index]!.body;
     return { start, end: start + part.size };
   });
-  const size = change.parts[0]!.size;
-  if (size < JUMP_SIZE) {
-    reasons.push(`${change.symbol}: ${size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
-    return undefined;
-  }
   const { address, body } = entry;
   if (body !== address) ranges.push({ start: address, end: address + JUMP_SIZE });
+  for (const part of change.parts) ranges.push(...(resolver.target.applied?.outOfLine.get(part.symbol) ?? []));
   return { address, ranges };
+}
+
+/** Two functions in one place: neither could be told from the other. */
+function overlaps(functions: readonly PlannedFunction[]): string[] {
+  const entries = functions
+    .map(({ name, address }) => ({ name, start: address, end: address + JUMP_SIZE }))
+    .concat(functions.flatMap(({ name, ranges }) => ranges.map((range) => ({ name, ...range }))))
+    .sort((a, b) => a.start - b.start);
+  const reasons: string[] = [];
+  let last: (typeof entries)[number] | undefined;
+  for (const entry of entries) {
+    if (last !== undefined && entry.start < last.end && entry.name !== last.name) {
+      reasons.push(`${entry.name} and ${last.name} are in one place in the running program`);
+    }
+    if (last === undefined || entry.end > last.end) last = entry;
+  }
+  return reasons;
+}
+
+/** New things whose names somebody else goes on using for what the program has already. */
+function shadowed(patch: PatchObject, resolver: TargetResolver): string[] {
+  const added = new Set(patch.note.added.map(({ symbol }) => symbol));
+  const reasons: string[] = [];
+  for (const { name, binding } of patch.elf.symbols.filter(isDefined)) {
+    // Of several weak definitions (C++ templates and inline functions) all are the same.
+    if (binding !== STB.GLOBAL || !added.has(name) || resolver.target.applied?.symbols.has(name)) continue;
+    const library = resolver.target.libraries?.userOf(name);
+    if (resolver.global(name) !== undefined) {
+      reasons.push(`${name}: new in these object files, and the running program has another one already`);
+    } else if (library !== undefined) {
+      reasons.push(`${name}: the library ${library} would have to use the new one from now on`);
+    }
+  }
+  return reasons;
 }
 
 interface FoundPart {
@@ -187,6 +220,15 @@ function findPart(
     return undefined;
   }
   if (part.binding === 'local') resolver.locals.settle(object, part.name, symbol);
+  const folded = resolver.entries.foldedWith(symbol, part.aliases);
+  if (folded.length > 0) {
+    reasons.push(`${part.symbol}: the linker has folded it with ${folded.join(', ')}, which would change too`);
+    return undefined;
+  }
+  if (!resolver.entries.hasRoomForJump(symbol, part.size)) {
+    reasons.push(`${part.symbol}: ${part.size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
+    return undefined;
+  }
   const address = symbol.value + target.loadBias;
   return { address, body: address };
 }

@@ -5,10 +5,12 @@ import { createInterface, type Interface } from 'node:readline';
 import { type ElfFile, PT, readElf } from '../../src/elf/index.js';
 import {
   type AppliedPatches,
-  inspectPatch,
   linkPatch,
+  LoadedLibraries,
+  type LoadedModule,
   type PatchPlan,
   planPatch,
+  readLinkMap,
   readPatch,
   rememberPatch,
   type TargetProgram,
@@ -48,25 +50,30 @@ export class LiveProgram implements Disposable {
     return this.#ask('run');
   }
 
-  async target(needs: readonly string[] = []): Promise<TargetProgram> {
-    const library = new Map<string, number>();
-    for (const name of needs) {
-      const address = name.includes(':') ? 0 : Number.parseInt(await this.#ask(`symbol ${name}`), 16);
-      if (address !== 0) library.set(name, address);
-    }
+  target(): TargetProgram {
     return {
       elf: this.elf,
       loadBias: this.#loadBias,
       readText: (address, length) => this.#read(address, length),
-      symbolAddress: (name) => library.get(name),
+      libraries: new LoadedLibraries(this.#modules(), (address) =>
+        Number(Buffer.from(this.#read(address, 8)).readBigUInt64LE()),
+      ),
       ...(this.applied === undefined ? {} : { applied: this.applied }),
     };
+  }
+
+  #modules(): LoadedModule[] {
+    const map = readLinkMap(this.elf, this.#loadBias, (address, length) => this.#read(address, length));
+    return map.flatMap(({ name, loadBias }, index) => {
+      if (index === 0) return [{ elf: this.elf, name, loadBias }];
+      return name.startsWith('/') ? [{ elf: readElf(readFileSync(name), name), name, loadBias }] : [];
+    });
   }
 
   /** Plans, links, maps and activates a patch, as the supervisor would. */
   async apply(bytes: Uint8Array): Promise<PatchPlan> {
     const patch = readPatch(bytes, 'test.atlas');
-    const plan = planPatch(patch, await this.target(inspectPatch(bytes, 'test.atlas').needs));
+    const plan = planPatch(patch, this.target());
     const linked = linkPatch(plan, this.#freeAddress(plan));
     const hex = (content: Uint8Array) => Buffer.from(content).toString('hex');
     const script = [
