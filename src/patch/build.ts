@@ -124,13 +124,6 @@ function makeNote(
   for (const { old, new: parts } of diff.replaced) {
     const sizes = `${totalSize(old)} bytes become ${totalSize(parts)}`;
     verdicts.push({ symbol: nameOf(parts[0]), verdict: 'replaced', reason: sizes });
-    if (parts.some((part) => part.object.elf.section('.gcc_except_table') !== undefined)) {
-      verdicts.push({
-        symbol: nameOf(parts[0]),
-        verdict: 'warning',
-        reason: 'its file handles C++ exceptions, which cannot pass through patched code',
-      });
-    }
   }
   const added: PatchNote['added'] = [
     ...diff.addedFunctions.map((section) => describeAdded(section, 'function')),

@@ -47,8 +47,10 @@ export class Comparison {
   sameReference(a: Reference, b: Reference): boolean {
     if (a.kind === 'global' && b.kind === 'global') {
       if (a.addend !== b.addend) return false;
+      // A name that the program got from a library, or from nowhere, and defines itself now is another thing.
+      const isSameSide = (a.definition === undefined) === (b.definition === undefined);
       // A global that was numbered or moved is known by its section; one from elsewhere by its name.
-      return a.symbol.name === b.symbol.name;
+      return a.symbol.name === b.symbol.name && isSameSide;
     }
     if (a.kind === 'section' && b.kind === 'section') {
       return (

@@ -1,6 +1,9 @@
 import { isGlobal, STT } from '../elf/index.js';
+import { changedAliases } from './aliases.js';
+import { releaseChangedConstants } from './carried-constants.js';
 import { Comparison, sameLayout } from './compare.js';
 import { correlate } from './correlate.js';
+import { sameHandlers } from './frame-entries.js';
 import { type InputProgram, type InputSection, isDiscarded, qualifiedName } from './input-program.js';
 import { changedLayouts, readTypeLayouts } from './type-layouts.js';
 
@@ -31,6 +34,7 @@ export const JUMP_SIZE = 5;
 /** What has to be replaced or added to make a running program of the old build behave as the new one. */
 export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDiff {
   const { pairs, added, removed, ambiguous } = correlate(old, fresh);
+  added.push(...releaseChangedConstants(old, fresh, pairs));
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
     replaced: [],
@@ -39,7 +43,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     removed: removed.map(nameOf),
     pairs,
     untypedObjects: [],
-    reasons: [...ambiguous],
+    reasons: [...ambiguous, ...changedAliases(old, fresh, pairs)],
   };
   diffFunctions(old, fresh, comparison, diff);
   for (const [freshSection, oldSection] of pairs) {
@@ -125,7 +129,11 @@ function diffFunctions(
       parts.length === oldParts.length &&
       parts.every((part) => {
         const counterpart = comparison.pairs.get(part);
-        return counterpart !== undefined && comparison.sameContent(counterpart, part);
+        return (
+          counterpart !== undefined &&
+          comparison.sameContent(counterpart, part) &&
+          sameHandlers(counterpart, part, comparison)
+        );
       });
     if (isSame) continue;
     diff.reasons.push(...refusedFunction(entry, oldEntry));

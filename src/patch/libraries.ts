@@ -1,4 +1,5 @@
 import { type ElfFile, type ElfSymbol, isGlobal, R_X86_64, SHF, SHN, SHT, STT, STV } from '../elf/index.js';
+import { findUnwinders, type Unwinders } from './unwinding.js';
 
 /** A file that the dynamic linker has mapped. */
 export interface LoadedModule {
@@ -20,6 +21,7 @@ export interface Libraries {
   resolve(name: string): Resolution | undefined;
   /** The library that would use a new definition of that name in the executable instead of what it uses now. */
   userOf(name: string): string | undefined;
+  unwinders(): Unwinders;
 }
 
 interface Found {
@@ -66,6 +68,10 @@ export class LoadedLibraries implements Libraries {
 
   userOf(name: string): string | undefined {
     return this.#modules.slice(1).find((module) => this.#namesUsedBy(module).has(name))?.name;
+  }
+
+  unwinders(): Unwinders {
+    return findUnwinders(this.#modules);
   }
 
   #valueOf({ module, symbol }: Found): Resolution {

@@ -1,7 +1,7 @@
 import { isDefined, isGlobal, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { JUMP_SIZE } from './diff.js';
-import { type Fixup, PAGE_SIZE, type Protection } from './image-layout.js';
+import { type Fixup, type Location, PAGE_SIZE, type Protection } from './image-layout.js';
 import { type AddressRange, offsetInImage, type PatchPlan } from './plan.js';
 import type { AppliedPatches } from './target-program.js';
 
@@ -19,7 +19,18 @@ export interface EntryJump {
   newBytes: Uint8Array;
 }
 
+/** A call of a function of the program, with everything that it needs. */
+export interface RegistrationCall {
+  function: number;
+  arguments: [frames: number, object: number];
+  trampoline: number;
+  stack: number;
+  threadPointer: number;
+}
+
 export interface LinkedPatch {
+  /** To be made when the image is in place, and before the jumps. */
+  registrations: RegistrationCall[];
   image: ImageSegment[];
   jumps: EntryJump[];
   /** What later patches have to know; see `rememberPatch`. */
@@ -52,7 +63,20 @@ export function linkPatch(plan: PatchPlan, baseAddress: number): LinkedPatch {
     oldBytes: plan.oldEntryBytes.get(address)!,
     newBytes: encodeJump(address, baseAddress + imageOffset),
   }));
-  return { image, jumps, leaves: leftovers(plan, baseAddress) };
+  return { registrations: registrations(plan, baseAddress), image, jumps, leaves: leftovers(plan, baseAddress) };
+}
+
+function registrations({ registration }: PatchPlan, base: number): RegistrationCall[] {
+  if (registration === undefined) return [];
+  const { registrars, frames, objects, trampoline, stack, threadPointer } = registration;
+  const address = (location: Location) => base + offsetInImage(location)!;
+  return registrars.map((registrar, index) => ({
+    function: registrar,
+    arguments: [address(frames), address(objects[index]!)],
+    trampoline: address(trampoline),
+    stack: address(stack),
+    threadPointer: address(threadPointer),
+  }));
 }
 
 /** `jmp rel32`. */

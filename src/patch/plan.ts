@@ -7,6 +7,7 @@ import type { PatchObject } from './patch-object.js';
 import { hashMasked } from './relocation-effects.js';
 import { type OutOfLine, Relocator } from './relocate.js';
 import { TargetResolver, type TargetProgram } from './target-program.js';
+import { planRegistration, type Registration } from './unwinding.js';
 
 export interface AddressRange {
   start: number;
@@ -42,6 +43,8 @@ export interface PatchPlan {
   oldEntryBytes: Map<number, Uint8Array>;
   /** @internal Code of functions that lies elsewhere in the image's text. */
   outOfLine: readonly OutOfLine[];
+  /** @internal How the patch's frames become known to the program's unwinder. */
+  registration: Registration | undefined;
   /** @internal Other names for what the program has: renumbered statics of the new build. */
   aliases: Map<string, number>;
 }
@@ -87,6 +90,8 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
   const relocator = new Relocator(patch, resolver, layout, oldEntries);
   relocator.relocateAll();
   reasons.push(...relocator.reasons);
+  const unwinders = target.libraries?.unwinders();
+  const registration = unwinders && planRegistration(patch, unwinders, layout, reasons);
   refuse(
     reasons,
     'Give a patch that was built from the sources of the running program, or restart the program.',
@@ -113,6 +118,7 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     oldEntryBytes,
     aliases,
     outOfLine: relocator.outOfLine,
+    registration,
   };
 }
 

@@ -15,6 +15,9 @@ import { SymbolValues } from './symbol-values.js';
 import type { TargetResolver } from './target-program.js';
 import { rewriteDescriptor, rewriteGeneralDynamic, rewriteLocalDynamic } from './tls-sequences.js';
 
+/** Describes how to unwind the stack through the patch's code. */
+export const FRAME_SECTION = '.eh_frame';
+
 /** A place in the patch's image. */
 interface Field {
   section: ElfSection;
@@ -215,6 +218,8 @@ export class Relocator {
    */
   #oldEntryTaken(field: Field, symbol: ElfSymbol): Location | undefined {
     const { type, addend } = field.relocation;
+    // What describes the new code means the new code.
+    if (field.section.name === FRAME_SECTION) return undefined;
     const isCode = (field.section.flags & SHF.EXECINSTR) !== 0;
     // In branches, and in instructions without an immediate operand such as `lea`, the field comes last.
     const isRelative = type === R_X86_64.PC32 || type === R_X86_64.PLT32;

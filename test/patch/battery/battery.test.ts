@@ -24,6 +24,7 @@ const JUDGED = ['gcc -O0 fixed', 'clang -O2 pie'];
 const ANY_LIBRARY: Libraries = {
   resolve: () => ({ kind: 'address', address: 0x7fff_0000_0000 }),
   userOf: () => undefined,
+  unwinders: () => ({ registrars: [], obstacle: undefined, handlers: undefined }),
 };
 
 let folder: string;

@@ -1,15 +1,19 @@
 // Two names of one function or variable become two things, or the other way round.
 //
-// before: "1 1, 5 5"
-// after -DSPLIT: right "1 2, 5 5" or refused /second/
+// before: "1 1 3, 5 5"
+// after -DSPLIT: refused /second/
 // after -DSPLIT_DATA: refused /other/
-// after -DMERGE: right "1 1, 5 5, new" or refused /third/
-// after -DADDED: right "1 1 1, 5 5"
+// after -DMERGE: refused /third/
+// after -DADDED: right "1 1 3 1, 5 5"
 
 #include "stage.h"
 
 NOINLINE int first(void) { asm volatile(""); return 1; }
+#ifdef MERGE
+int third(void) __attribute__((alias("first")));
+#else
 NOINLINE int third(void) { asm volatile("" ::: "memory"); return 3; }
+#endif
 #ifdef SPLIT
 NOINLINE int second(void) { asm volatile(""); return 2; }
 #else
@@ -33,11 +37,8 @@ static int (*volatile call)(void) = first;
 
 void look(char *line) {
 #ifdef ADDED
-  sprintf(line, "%d %d %d, %d %d", first(), second(), fourth(), one, other);
+  sprintf(line, "%d %d %d %d, %d %d", first(), second(), third(), fourth(), one, other);
 #else
-  sprintf(line, "%d %d, %d %d", first(), second(), one, other);
-#endif
-#ifdef MERGE
-  strcat(line, ", new");
+  sprintf(line, "%d %d %d, %d %d", first(), second(), third(), one, other);
 #endif
 }

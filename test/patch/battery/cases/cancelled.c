@@ -31,13 +31,15 @@ static NOINLINE void *body(void *none) {
   return 0;
 }
 
+static void *(*volatile start)(void *) = body;
+
 void setup(void) {}
 
 void look(char *line) {
 #ifdef AFTER
   pthread_t thread;
   cleaned = entered = 0;
-  pthread_create(&thread, 0, body, 0);
+  pthread_create(&thread, 0, start, 0);
   while (!entered) usleep(100);
   pthread_cancel(thread);
   pthread_join(thread, 0);

@@ -30,8 +30,7 @@ void look(char *line) {
   int (*volatile call)(int) = added;
   sprintf(line, "%d %s %.1f %d, %d", changed(1), name(1), fraction(1), choose(2) + large[0], zeroed[99999] + 3);
   sprintf(line + strlen(line), " %d", call(0));
-  strncat(line, " added", 2);
-  strcat(line, "d");
+  strcat(line, " ad");
 }
 #else
 static NOINLINE int changed(int x) { return x + unchanged(4) + count - 3; }

@@ -27,7 +27,8 @@ void setup(void) { old_one(); }
 
 void look(char *line) {
 #ifdef AFTER
-  sprintf(line, "%d %d, %d %d", old_one().value, (int)made, new_one().value, (int)made_too);
+  int old_value = old_one().value, new_value = new_one().value;
+  sprintf(line, "%d %d, %d %d", old_value, (int)made, new_value, (int)made_too);
 #else
   sprintf(line, "%d %d", old_one().value, (int)made);
 #endif
