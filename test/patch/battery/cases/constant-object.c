@@ -39,7 +39,7 @@ static const int pointed[3] = {1, 2, 4};
 #else
 static const int pointed[3] = {1, 2, 3};
 #endif
-static const int *pointer = pointed;
+static const int *volatile pointer = pointed;
 #ifdef FUNCTIONS
 static int (*const functions[])(int) = {abs, atoi_of, abs};
 #else

@@ -6,7 +6,7 @@
 
 #include "stage.h"
 
-static int count = 5;
+static volatile int count = 5;
 __attribute__((visibility("hidden"))) int hidden_count = 1;
 static __thread int mine = 100;
 static const char *const unused = "unused";

@@ -1,7 +1,7 @@
 // Objects with checks for undefined behaviour: each check brings a description of its place.
 //
 // before: "6"
-// after: right "8"
+// after: right "9"
 // flags: -fsanitize=undefined
 // link: -fsanitize=undefined
 
