@@ -185,7 +185,11 @@ function assemble(placed: PlacedSection[]): Uint8Array {
 
   const count = placed.length + 1;
   if (count >= SHN.LORESERVE) {
-    throw new AtlasError('refused', `${count} sections do not fit in one object file`, 'Change less at a time.');
+    throw new AtlasError(
+      'refused',
+      `${count} sections do not fit in one object file`,
+      'Change less at a time.',
+    );
   }
   let end = ELF_HEADER_SIZE;
   const offsets = placed.map(({ draft }) => {

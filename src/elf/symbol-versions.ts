@@ -24,8 +24,10 @@ export function readSymbolVersions(
   if (table === undefined) return undefined;
   const names = new Map<number, string>();
   for (const section of sections) {
-    if (section.type === SHT.GNU_VERDEF) readDefinitions(bytes, section, stringsOf(bytes, sections, section), names);
-    if (section.type === SHT.GNU_VERNEED) readNeeds(bytes, section, stringsOf(bytes, sections, section), names);
+    if (section.type === SHT.GNU_VERDEF)
+      readDefinitions(bytes, section, stringsOf(bytes, sections, section), names);
+    if (section.type === SHT.GNU_VERNEED)
+      readNeeds(bytes, section, stringsOf(bytes, sections, section), names);
   }
   const versions: SymbolVersion[] = [];
   for (let at = table.offset; at + 2 <= table.offset + table.size; at += 2) {
@@ -44,7 +46,12 @@ function stringsOf(bytes: ElfBytes, sections: readonly ElfSection[], section: El
 }
 
 /** Elf64_Verdef: version, flags, index (u16 each), count (u16), hash, auxiliary, next (u32 each). */
-function readDefinitions(bytes: ElfBytes, section: ElfSection, strings: StringTable, names: Map<number, string>): void {
+function readDefinitions(
+  bytes: ElfBytes,
+  section: ElfSection,
+  strings: StringTable,
+  names: Map<number, string>,
+): void {
   eachEntry(section, (at) => {
     const auxiliary = at + bytes.u32(at + 12);
     names.set(bytes.u16(at + 4), strings.at(bytes.u32(auxiliary)));
@@ -53,7 +60,12 @@ function readDefinitions(bytes: ElfBytes, section: ElfSection, strings: StringTa
 }
 
 /** Elf64_Verneed: version, count (u16 each), file, auxiliary, next (u32 each); of its Vernaux: hash, flags, index, name, next. */
-function readNeeds(bytes: ElfBytes, section: ElfSection, strings: StringTable, names: Map<number, string>): void {
+function readNeeds(
+  bytes: ElfBytes,
+  section: ElfSection,
+  strings: StringTable,
+  names: Map<number, string>,
+): void {
   eachEntry(section, (at) => {
     let auxiliary = at + bytes.u32(at + 8);
     for (let left = bytes.u16(at + 2); left > 0; left--) {

@@ -37,6 +37,8 @@ const hasAliases = ({ symbols }: InputSection): boolean =>
   new Set(symbols.map(({ value }) => value)).size < symbols.length;
 
 function describe(section: InputSection, name: string): string {
-  const others = section.symbols.map((symbol) => qualifiedName(section.object, symbol)).filter((other) => other !== name);
+  const others = section.symbols
+    .map((symbol) => qualifiedName(section.object, symbol))
+    .filter((other) => other !== name);
   return hasAliases(section) ? `another name of ${others.join(', ')}` : 'a thing of its own';
 }

@@ -4,6 +4,7 @@ import { type ElfFile, isDefined, isGlobal, readElf, STT } from '../elf/index.js
 import { AtlasError } from '../errors/atlas-error.js';
 import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
 import { PatchEmitter } from './emit.js';
+import { Entries } from './entries.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
 import type { PatchNote, ReplacedPart, Verdict } from './note.js';
 import { readPatch } from './patch-object.js';
@@ -118,8 +119,8 @@ function makeNote(
     return { symbol: nameOf(change.new[0]), object: object.path, parts: change.old.map(describePart) };
   });
   if (target !== undefined) {
-    const locals = new LocalSymbols(target, objects);
-    for (const { parts, object } of functions) recordLinked(parts, object, target, locals, verdicts);
+    const linked = { elf: target, locals: new LocalSymbols(target, objects), entries: new Entries(target) };
+    refuse(functions.flatMap(({ parts, object }) => recordLinked(parts, object, linked, verdicts)));
   }
   for (const { old, new: parts } of diff.replaced) {
     const sizes = `${totalSize(old)} bytes become ${totalSize(parts)}`;
@@ -191,27 +192,29 @@ function describeAdded(section: InputSection, kind: 'function' | 'data'): PatchN
 function recordLinked(
   parts: ReplacedPart[],
   object: string,
-  target: ElfFile,
-  locals: LocalSymbols,
+  { elf, locals, entries }: { elf: ElfFile; locals: LocalSymbols; entries: Entries },
   verdicts: Verdict[],
-): void {
+): string[] {
+  const reasons: string[] = [];
   for (const part of parts) {
     const symbol =
       part.binding === 'local'
         ? locals.find(object, part.name)
-        : (target.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate)) ??
+        : (elf.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate)) ??
           locals.hidden(part.name));
-    const bytes = symbol && target.bytesAt(symbol.value, part.size);
+    const bytes = symbol && elf.bytesAt(symbol.value, part.size);
     if (bytes !== undefined && symbol?.size === part.size && hashMasked(bytes, part.masked) === part.sha256) {
       part.linkedSha256 = hashMasked(bytes, []);
+      reasons.push(...entries.problemsAt(symbol, part, part === parts[0]));
     } else {
       verdicts.push({
         symbol: part.symbol,
         verdict: 'warning',
-        reason: `${target.fileName} has other code there: the patch fits only on top of an earlier patch`,
+        reason: `${elf.fileName} has other code there: the patch fits only on top of an earlier patch`,
       });
     }
   }
+  return reasons;
 }
 
 function renamedSymbols(diff: ProgramDiff): PatchNote['renamed'] {

@@ -1,6 +1,7 @@
 import { Code, Decoder, DecoderOptions, Mnemonic } from 'iced-x86';
 import { type ElfFile, type ElfSymbol, isDefined, STT } from '../elf/index.js';
 import { JUMP_SIZE } from './diff.js';
+import type { ReplacedPart } from './note.js';
 
 /** What is around the entries of a linked program's functions: who else has that address, and how much room there is. */
 export class Entries {
@@ -25,8 +26,23 @@ export class Entries {
     this.#places = [...places].sort((a, b) => a - b);
   }
 
+  /** Why the code there cannot be replaced. @param isEntry whether a jump has to be written there */
+  problemsAt(symbol: ElfSymbol, part: ReplacedPart, isEntry: boolean): string[] {
+    const folded = this.#foldedWith(symbol, part.aliases);
+    const reasons: string[] = [];
+    if (folded.length > 0) {
+      reasons.push(
+        `${part.symbol}: the linker has folded it with ${folded.join(', ')}, which would change too`,
+      );
+    }
+    if (isEntry && !this.#hasRoomForJump(symbol, part.size)) {
+      reasons.push(`${part.symbol}: ${part.size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
+    }
+    return reasons;
+  }
+
   /** The functions of equal code that the linker folded into that one, besides its own names. */
-  foldedWith({ value }: ElfSymbol, names: readonly string[]): string[] {
+  #foldedWith({ value }: ElfSymbol, names: readonly string[]): string[] {
     const own = new Set(names);
     return (this.#functions.get(value) ?? []).filter((name) => !own.delete(name));
   }
@@ -37,7 +53,7 @@ export class Entries {
    *
    * @param size of the function; its symbol may not have it
    */
-  hasRoomForJump({ section, value }: ElfSymbol, size: number): boolean {
+  #hasRoomForJump({ section, value }: ElfSymbol, size: number): boolean {
     if (size >= JUMP_SIZE) return true;
     const header = this.#elf.sections[section];
     if (header === undefined) return false;
@@ -67,7 +83,8 @@ function fillerLength(gap: Uint8Array): number {
   let length = 0;
   while (decoder.canDecode) {
     const instruction = decoder.decode();
-    const isFiller = instruction.mnemonic === Mnemonic.Nop || instruction.code === Code.Int3 || isZeros(gap, length);
+    const isFiller =
+      instruction.mnemonic === Mnemonic.Nop || instruction.code === Code.Int3 || isZeros(gap, length);
     instruction.free();
     if (!isFiller) break;
     length = decoder.position;

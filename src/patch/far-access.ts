@@ -89,7 +89,8 @@ function moved(
   const { length } = instruction;
   const offsets = decoder.getConstantOffsets(instruction);
   const isOperand = offsets.hasDisplacement && offsets.displacementOffset === field;
-  const isImmediate = offsets.hasImmediate && offsets.immediateOffset === field && offsets.immediateSize === 4;
+  const isImmediate =
+    offsets.hasImmediate && offsets.immediateOffset === field && offsets.immediateSize === 4;
   offsets.free();
   if (length < JUMP || instruction.flowControl !== FlowControl.Next) return undefined;
   const isRelative = isOperand && instruction.isIpRelMemoryOperand;
@@ -115,7 +116,9 @@ function withAddress(instruction: Instruction, place: Place): FarAccess | undefi
         ? Code.Cmp_rm64_r64
         : undefined;
   if (wide === undefined || instruction.opCount !== 2) return undefined;
-  const isWide = isRegister ? RegisterExt.isGPR64(instruction.op0Register) : WIDE_IMMEDIATE.has(instruction.code);
+  const isWide = isRegister
+    ? RegisterExt.isGPR64(instruction.op0Register)
+    : WIDE_IMMEDIATE.has(instruction.code);
   const spare = spareRegister(instruction);
   if (!isWide || spare === undefined) return undefined;
   const changed = instruction.clone();
@@ -156,13 +159,7 @@ function addRegister(instruction: Instruction, register: Register, isRelative: b
   return true;
 }
 
-const LOADS = new Set<number>([
-  Mnemonic.Mov,
-  Mnemonic.Movzx,
-  Mnemonic.Movsx,
-  Mnemonic.Movsxd,
-  Mnemonic.Lea,
-]);
+const LOADS = new Set<number>([Mnemonic.Mov, Mnemonic.Movzx, Mnemonic.Movsx, Mnemonic.Movsxd, Mnemonic.Lea]);
 
 /** The register that the instruction overwrites as a whole, if it is no part of the address. */
 function loadedRegister(instruction: Instruction): Register | undefined {

@@ -77,8 +77,7 @@ const COMPILER_CONSTANT = /^(CSWTCH|C)\.\d+|(^|\d)__(func|FUNCTION|PRETTY_FUNCTI
 const COMPILER_DATA = /^\.l?data(\.rel(\.local)?)?\.\.L/;
 
 /** Sections that the running program never reads through patched code. */
-const IGNORED =
-  /^\.(eh_frame|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
+const IGNORED = /^\.(eh_frame|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
 
 export function readInputProgram(path: string): InputProgram {
   const isFolder = fileOrFolder(path) === 'folder';

@@ -59,7 +59,10 @@ export class LoadedLibraries implements Libraries {
       const symbol = definitionIn(module.elf, name, version);
       if (symbol === undefined) continue;
       if (index >= this.#searched) {
-        return { kind: 'unusable', why: `only ${module.name} defines it, which the program loaded itself (dlopen)` };
+        return {
+          kind: 'unusable',
+          why: `only ${module.name} defines it, which the program loaded itself (dlopen)`,
+        };
       }
       return this.#valueOf({ module: { ...module, elf: module.elf }, symbol });
     }
@@ -82,7 +85,10 @@ export class LoadedLibraries implements Libraries {
       case STT.GNU_IFUNC: {
         const chosen = this.#chosenBy(module, symbol);
         return chosen === undefined
-          ? { kind: 'unusable', why: `${module.name} chooses its code at the first call, which nobody has made yet` }
+          ? {
+              kind: 'unusable',
+              why: `${module.name} chooses its code at the first call, which nobody has made yet`,
+            }
           : { kind: 'address', address: chosen };
       }
       default:

@@ -63,7 +63,12 @@ export function linkPatch(plan: PatchPlan, baseAddress: number): LinkedPatch {
     oldBytes: plan.oldEntryBytes.get(address)!,
     newBytes: encodeJump(address, baseAddress + imageOffset),
   }));
-  return { registrations: registrations(plan, baseAddress), image, jumps, leaves: leftovers(plan, baseAddress) };
+  return {
+    registrations: registrations(plan, baseAddress),
+    image,
+    jumps,
+    leaves: leftovers(plan, baseAddress),
+  };
 }
 
 function registrations({ registration }: PatchPlan, base: number): RegistrationCall[] {

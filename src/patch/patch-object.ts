@@ -53,7 +53,8 @@ function problemOfSections(elf: ElfFile): string | undefined {
     const { name, flags, type, size, alignment } = section;
     const problem = impossible(section);
     if (problem !== undefined) return problem;
-    if (flags & SHF.TLS) return `section ${name} has thread-local variables, which running threads have no room for`;
+    if (flags & SHF.TLS)
+      return `section ${name} has thread-local variables, which running threads have no room for`;
     if (type !== SHT.PROGBITS && type !== SHT.NOBITS) return `section ${name} is of an unknown type`;
     imageSize += size + alignment;
     if (type === SHT.PROGBITS) contentSize += size;
@@ -66,7 +67,8 @@ function problemOfSections(elf: ElfFile): string | undefined {
     const size = section.type === SHT.NOBITS ? 0 : section.size;
     for (const { offset, type } of elf.relocationsOf(section)) {
       const width = relocationWidth(type);
-      if (width === undefined) return `section ${section.name} has an unknown relocation (${relocationName(type)})`;
+      if (width === undefined)
+        return `section ${section.name} has an unknown relocation (${relocationName(type)})`;
       if (offset + width > size) return `a relocation lies outside section ${section.name}`;
     }
   }
@@ -91,7 +93,8 @@ function problemOfSymbols(elf: ElfFile): string | undefined {
 }
 
 function problemOfNote(elf: ElfFile, note: PatchNote): string | undefined {
-  if (note.functions.length > MAXIMUM_FUNCTIONS) return `${note.functions.length} functions are too many for a patch`;
+  if (note.functions.length > MAXIMUM_FUNCTIONS)
+    return `${note.functions.length} functions are too many for a patch`;
   const sections = new Map(elf.symbols.filter(isDefined).map(({ name, section }) => [name, section]));
   const seen = new Set<string>();
   let oldCode = 0;

@@ -136,7 +136,7 @@ function findReplaced(
   resolver: TargetResolver,
   reasons: string[],
 ): Found | undefined {
-  const places = change.parts.map((part) => findPart(part, change.object, resolver, reasons));
+  const places = change.parts.map((part) => findPart(part, change, resolver, reasons));
   const [entry] = places;
   if (entry === undefined || places.includes(undefined)) return undefined;
   const ranges = change.parts.map((part, index) => {
@@ -145,7 +145,8 @@ function findReplaced(
   });
   const { address, body } = entry;
   if (body !== address) ranges.push({ start: address, end: address + JUMP_SIZE });
-  for (const part of change.parts) ranges.push(...(resolver.target.applied?.outOfLine.get(part.symbol) ?? []));
+  for (const part of change.parts)
+    ranges.push(...(resolver.target.applied?.outOfLine.get(part.symbol) ?? []));
   return { address, ranges };
 }
 
@@ -192,7 +193,7 @@ interface FoundPart {
 
 function findPart(
   part: ReplacedPart,
-  object: string,
+  { object, parts }: PatchNote['functions'][number],
   resolver: TargetResolver,
   reasons: string[],
 ): FoundPart | undefined {
@@ -226,13 +227,9 @@ function findPart(
     return undefined;
   }
   if (part.binding === 'local') resolver.locals.settle(object, part.name, symbol);
-  const folded = resolver.entries.foldedWith(symbol, part.aliases);
-  if (folded.length > 0) {
-    reasons.push(`${part.symbol}: the linker has folded it with ${folded.join(', ')}, which would change too`);
-    return undefined;
-  }
-  if (!resolver.entries.hasRoomForJump(symbol, part.size)) {
-    reasons.push(`${part.symbol}: ${part.size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
+  const problems = resolver.entries.problemsAt(symbol, part, part === parts[0]);
+  if (problems.length > 0) {
+    reasons.push(...problems);
     return undefined;
   }
   const address = symbol.value + target.loadBias;

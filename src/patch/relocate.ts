@@ -75,7 +75,14 @@ export class Relocator {
       const relocations = elf.relocationsOf(section);
       for (let index = 0; index < relocations.length; index++) {
         const relocation = relocations[index]!;
-        index += this.#relocate({ section, base, part, offset: base + relocation.offset, relocation, relocations });
+        index += this.#relocate({
+          section,
+          base,
+          part,
+          offset: base + relocation.offset,
+          relocation,
+          relocations,
+        });
       }
     }
   }
@@ -160,7 +167,9 @@ export class Relocator {
         return offset === relocation.offset || distance < 0 || distance >= access.length;
       });
     if (access === undefined || !isAlone || !('address' in target)) {
-      this.reasons.add(`${name}: ${section.name} refers to it by an instruction that does not reach shared libraries`);
+      this.reasons.add(
+        `${name}: ${section.name} refers to it by an instruction that does not reach shared libraries`,
+      );
       return;
     }
     // A thread that stands at its first byte is inside of the function, too: see `QuiescenceTest`.
@@ -172,7 +181,13 @@ export class Relocator {
     writeJump(part.bytes, start, offset);
     const address = target.address + access.distance;
     const slot = this.#tables.slot(`${name}+${access.distance}@far`, { address });
-    this.#layout.fixups.push({ part, offset: offset + access.slotField, form: 'pc32', target: slot, addend: -4 });
+    this.#layout.fixups.push({
+      part,
+      offset: offset + access.slotField,
+      form: 'pc32',
+      target: slot,
+      addend: -4,
+    });
     this.outOfLine.push({ section: section.index, offset, size: access.code.length + JUMP_SIZE });
   }
 

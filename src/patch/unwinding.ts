@@ -39,7 +39,8 @@ export function findUnwinders(modules: readonly LoadedModule[]): Unwinders {
     if (definitionOf(elf, '_Unwind_RaiseException') === undefined) continue;
     hasUnwinder = true;
     const registrar = definitionOf(elf, '__register_frame_info');
-    if (registrar === undefined || !keepsList(elf)) found.obstacle ??= `the unwinder in ${name} is of another kind`;
+    if (registrar === undefined || !keepsList(elf))
+      found.obstacle ??= `the unwinder in ${name} is of another kind`;
     else found.registrars.push(registrar.value + loadBias);
   }
   if (!hasUnwinder) found.obstacle = 'no unwinder (libgcc_s) is loaded yet';
@@ -87,9 +88,16 @@ const TCB_SELF = 16;
 const TCB_MULTIPLE_THREADS = 24;
 
 const TRAMPOLINE = [
-  0xff, 0xd3, // call *%rbx
-  0xb8, 39, 0, 0, 0, // mov $SYS_getpid,%eax
-  0x41, 0xff, 0xe4, // jmp *%r12
+  0xff,
+  0xd3, // call *%rbx
+  0xb8,
+  39,
+  0,
+  0,
+  0, // mov $SYS_getpid,%eax
+  0x41,
+  0xff,
+  0xe4, // jmp *%r12
 ];
 
 /**
@@ -123,7 +131,13 @@ export function planRegistration(
   const block = data.reserve(THREAD_LOCAL_SIZE + THREAD_BLOCK_SIZE, 64) + THREAD_LOCAL_SIZE;
   const threadPointer = { part: data, offset: block };
   for (const field of [TCB_TCB, TCB_SELF]) {
-    layout.fixups.push({ part: data, offset: block + field, form: 'abs64', target: threadPointer, addend: 0 });
+    layout.fixups.push({
+      part: data,
+      offset: block + field,
+      form: 'abs64',
+      target: threadPointer,
+      addend: 0,
+    });
   }
   // Else the C library's locks leave the atomic instructions out.
   data.bytes.writeInt32LE(1, block + TCB_MULTIPLE_THREADS);

@@ -148,13 +148,7 @@ export function targetOf(
 }
 
 /** Bytes of the base as the program has them: without our breakpoints, and without the jumps of our call sites. */
-function readCode(
-  process: Process,
-  elf: ElfFile,
-  bias: number,
-  address: number,
-  length: number,
-): Uint8Array {
+function readCode(process: Process, elf: ElfFile, bias: number, address: number, length: number): Uint8Array {
   const { space } = process;
   const bytes = readView(process, space.base, address, length);
   for (const island of space.islands) {
