@@ -179,11 +179,27 @@ function spareRegister(instruction: Instruction): Register | undefined {
   const used = new Set(info.usedRegisters().map(({ register }) => RegisterExt.fullRegister(register)));
   info.free();
   factory.free();
-  // What moves the stack pointer, or addresses from it, would meet the kept register there.
-  return used.has(Register.RSP) ? undefined : SPARE.find((register) => !used.has(register));
+  const isOnStack = instruction.memoryBase === Register.RSP;
+  // What moves the stack pointer, or uses it otherwise than to address memory, would meet the kept register there.
+  const movesStack = instruction.isStackInstruction || isOperand(instruction, Register.RSP);
+  if (movesStack || (used.has(Register.RSP) && !isOnStack)) return undefined;
+  return SPARE.find((register) => !used.has(register));
+}
+
+function isOperand(instruction: Instruction, register: Register): boolean {
+  return [0, 1, 2, 3].some(
+    (index) =>
+      index < instruction.opCount &&
+      instruction.opKind(index) === OpKind.Register &&
+      RegisterExt.fullRegister(instruction.opRegister(index)) === register,
+  );
 }
 
 function aroundSpare(place: Place, spare: Register, changed: Instruction): FarAccess | undefined {
+  if (changed.memoryBase === Register.RSP) {
+    changed.memoryDisplacement += BigInt(RED_ZONE + 8);
+    changed.memoryDisplSize = 8;
+  }
   const use = encode(changed);
   changed.free();
   if (use === undefined) return undefined;
