@@ -1,10 +1,13 @@
 import { isGlobal, STT } from '../elf/index.js';
+import { changedAliases } from './aliases.js';
+import { releaseChangedConstants } from './carried-constants.js';
 import { Comparison, sameLayout } from './compare.js';
 import { type Correlation, correlate } from './correlate.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
 import { changedTypes } from './types/changed-types.js';
 import { changedBoundedSections } from './bounded-sections.js';
+import { sameHandlers } from './frame-entries.js';
 import { doubtfulFamilies } from './function-families.js';
 import { innerReferences, isAddressTaken, nestedFunctions } from './inner-references.js';
 import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
@@ -43,6 +46,8 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
   const types = new ProgramTypes();
   const found = correlate(old, fresh, types);
   keepRenamedState(found, old, fresh);
+  const boundedChanges = changedBoundedSections(old, fresh, new Comparison(old, fresh, found.pairs));
+  for (const section of releaseChangedConstants(old, fresh, found.pairs)) found.added.add(section);
   const { pairs, added, removed, ambiguous } = found;
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
@@ -53,9 +58,8 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     pairs,
     untypedObjects: [],
     doubts: [],
-    reasons: [...ambiguous],
+    reasons: [...ambiguous, ...changedAliases(old, fresh, pairs), ...boundedChanges],
   };
-  diff.reasons.push(...changedBoundedSections(old, fresh, comparison));
   diffFunctions(old, fresh, comparison, diff);
   const inner = innerReferences(old, found, diff.replaced);
   for (const table of inner.carried) {
@@ -159,7 +163,11 @@ function diffFunctions(
       parts.length === oldParts.length &&
       parts.every((part) => {
         const counterpart = comparison.pairs.get(part);
-        return counterpart !== undefined && comparison.sameContent(counterpart, part);
+        return (
+          counterpart !== undefined &&
+          comparison.sameContent(counterpart, part) &&
+          sameHandlers(counterpart, part, comparison)
+        );
       });
     if (isSame) continue;
     diff.reasons.push(...refusedFunction(entry, oldEntry));
@@ -178,11 +186,6 @@ function refusedFunction(entry: InputSection, oldEntry: InputSection | undefined
     section.symbols.some((symbol) => symbol.type === STT.GNU_IFUNC);
   if (isIndirect(entry) || (oldEntry && isIndirect(oldEntry))) {
     reasons.push(`${nameOf(entry)}: an indirect function (ifunc) is resolved once, when the program starts`);
-  }
-  if (oldEntry && oldEntry.header.size < JUMP_SIZE) {
-    reasons.push(
-      `${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`,
-    );
   }
   return reasons;
 }
