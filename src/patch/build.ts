@@ -139,6 +139,7 @@ function makeNote(
   for (const { kind, symbol, text } of diff.doubts) {
     verdicts.push({ symbol, verdict: 'warning', reason: `accepted (${kind}): ${text}` });
   }
+  for (const warning of diff.warnings) verdicts.push({ ...warning, verdict: 'warning' });
   for (const symbol of diff.untypedObjects) {
     const reason = 'no debug information (-g) in both builds: changed layouts of types would go unnoticed';
     verdicts.push({ symbol, verdict: 'warning', reason });

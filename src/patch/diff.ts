@@ -10,7 +10,7 @@ import { changedBoundedSections } from './bounded-sections.js';
 import { sameHandlers } from './frame-entries.js';
 import { doubtfulFamilies } from './function-families.js';
 import { innerReferences, isAddressTaken, nestedFunctions } from './inner-references.js';
-import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
+import { changedCommons, isOldCommon, keepRenamedState, lostState, unknownState } from './state-loss.js';
 import { ProgramTypes } from './types/program-types.js';
 
 export { nameOf };
@@ -34,6 +34,8 @@ export interface ProgramDiff {
   untypedObjects: string[];
   /** What cannot be proved to be harmless; each can be vouched for. */
   doubts: Doubt[];
+  /** What whoever applies the patch should know. */
+  warnings: { symbol: string; reason: string }[];
   /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
   reasons: string[];
 }
@@ -58,6 +60,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     pairs,
     untypedObjects: [],
     doubts: [],
+    warnings: unknownState(found, old, types),
     reasons: [...ambiguous, ...changedAliases(old, fresh, pairs), ...boundedChanges],
   };
   diffFunctions(old, fresh, comparison, diff);
@@ -81,7 +84,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     }
   }
   diff.reasons.push(...changedCommons(old, fresh), ...orderedByUse(found, comparison));
-  diff.doubts.push(...lostState(found, old, fresh, types), ...doubtfulFamilies(found.families, comparison));
+  diff.doubts.push(...lostState(found, old, fresh), ...doubtfulFamilies(found.families, comparison));
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
   const { doubts, untypedObjects } = changedTypes(old, fresh, diff, types);
   diff.doubts.push(...doubts);

@@ -150,7 +150,7 @@ function instructionsOf(code: InputSection): Step[] {
     steps.push({
       start,
       length: instruction.length,
-      isBranch: isBranch(instruction),
+      isBranch: branches(instruction),
       isLea: instruction.mnemonic === Mnemonic.Lea && instruction.isIpRelMemoryOperand,
       target: instruction.isIpRelMemoryOperand
         ? Number(BigInt.asIntN(64, instruction.ipRelMemoryAddress))
@@ -162,7 +162,7 @@ function instructionsOf(code: InputSection): Step[] {
   return steps;
 }
 
-function isBranch({ flowControl }: Instruction): boolean {
+function branches({ flowControl }: Instruction): boolean {
   return (
     flowControl === FlowControl.ConditionalBranch ||
     flowControl === FlowControl.UnconditionalBranch ||

@@ -126,12 +126,7 @@ interface Lone {
 }
 
 /** New variables that may be old ones under another name: they would begin with their initial value. */
-export function lostState(
-  found: Correlation,
-  old: InputProgram,
-  fresh: InputProgram,
-  types: ProgramTypes,
-): Doubt[] {
+export function lostState(found: Correlation, old: InputProgram, fresh: InputProgram): Doubt[] {
   const doubts: Doubt[] = [];
   const removed = [...loneSections(found.removed), ...loneCommons(old, fresh)];
   const added = [...loneSections(found.added), ...loneCommons(fresh, old)];
@@ -146,12 +141,26 @@ export function lostState(
       const names = others.map(({ label }) => label).join(' and ');
       const text = `${names} is gone and ${symbol} is new: were it the same variable, its value would be lost`;
       doubts.push({ kind: 'state', symbol, text });
-    } else if (isAbsent(variable, old, types)) {
-      const text = `${symbol}: the compiler did without it in the running program, so that its value is not known`;
-      doubts.push({ kind: 'state', symbol, text });
     }
   }
   return doubts;
+}
+
+/**
+ * New variables that the old source has too, and that the compiler did without: because nothing used them, or because nothing
+ * read what was written there.
+ */
+export function unknownState(
+  found: Correlation,
+  old: InputProgram,
+  types: ProgramTypes,
+): { symbol: string; reason: string }[] {
+  return loneSections(found.added)
+    .filter((variable) => isAbsent(variable, old, types))
+    .map(({ label }) => ({
+      symbol: label,
+      reason: 'the running program does without this variable: it begins with its initial value',
+    }));
 }
 
 function loneSections(sections: ReadonlySet<InputSection>): Lone[] {

@@ -17,7 +17,7 @@ import { type Case, readCases, type Variant, type Verdict, verdictFor } from './
 import { Stage } from './stage.js';
 
 const ALL = process.env.ATLAS_BATTERY === 'all';
-const STAGE_SECONDS = ALL ? 3600 : 300;
+const STAGE_SECONDS = ALL ? 7200 : 580;
 /** Judged, but not run, unless all is asked for. */
 const JUDGED = ['gcc -O0 fixed', 'clang -O2 pie'];
 
