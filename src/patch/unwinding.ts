@@ -19,7 +19,7 @@ import { FRAME_SECTION } from './relocate.js';
 export interface Unwinders {
   /** Where `__register_frame_info` is, in each unwinder of the program. */
   registrars: number[];
-  /** Why a patch's frames cannot be made known to the program; undefined when they can. */
+  /** Why a patch's frames cannot be made known to the program; undefined when they can, or nobody asks. */
   obstacle: string | undefined;
   /** Who handles exceptions, other than the language's own libraries. */
   handlers: string | undefined;
@@ -43,7 +43,8 @@ export function findUnwinders(modules: readonly LoadedModule[]): Unwinders {
       found.obstacle ??= `the unwinder in ${name} is of another kind`;
     else found.registrars.push(registrar.value + loadBias);
   }
-  if (!hasUnwinder) found.obstacle = 'no unwinder (libgcc_s) is loaded yet';
+  // A static program cannot get one later.
+  if (!hasUnwinder && modules.length > 1) found.obstacle = 'no unwinder (libgcc_s) is loaded yet';
   return found;
 }
 

@@ -21,7 +21,10 @@ const RIGHT: [body: string, result: number][] = [
   ['extern char **environ; return &environ == &__environ ? 7 : 8', 7],
   ['errno = 5; int kept = errno; errno = 0; return kept', 5],
   ['return stdin != 0 && fileno(stdin) == 0 && fileno(stderr) == 2 ? 9 : 0', 9],
-  ['char *volatile text = "x"; optarg = text; static char **volatile where = &optarg; return **where == 120', 1],
+  [
+    'char *volatile text = "x"; optarg = text; static char **volatile where = &optarg; return **where == 120',
+    1,
+  ],
 ];
 
 const PRELUDE = `
