@@ -1,8 +1,7 @@
 import { type ElfFile, isDefined, SHF, STT } from '../elf/index.js';
-import type { ImageLayout, Location } from './image-layout.js';
+import { FRAME_SECTION, type ImageLayout, type Location } from './image-layout.js';
 import type { LoadedModule } from './libraries.js';
 import type { PatchObject } from './patch-object.js';
-import { FRAME_SECTION } from './relocate.js';
 
 /*
  * Exceptions, the cancellation of threads and backtrace(3) pass through a function only if the unwinder finds its frame
