@@ -9,13 +9,19 @@ import type {
 } from '../supervisor/protocol.js';
 import { send, text } from './http-over-unix.js';
 import { checkRunName, parseReference } from './run-name.js';
-import { existingRuntimeDirectory, runtimeDirectoryPath } from './runtime-directory.js';
+import {
+  chooseRuntimeDirectory,
+  existingRuntimeDirectory,
+  runtimeDirectoryPath,
+} from './runtime-directory.js';
 import type { RunInfo } from './server.js';
-import { isAlive, removeDead, socketNames, socketPath } from './socket-file.js';
 
 export { AtlasError, EXIT_CODE, type FailureKind } from '../errors/atlas-error.js';
 export type * from '../supervisor/protocol.js';
 export type { RunInfo } from './server.js';
+
+/** Loaded late: it needs the native module, without which `atlas doctor` must still work. */
+const socketFiles = () => import('./socket-file.js');
 
 /** A run whose supervisor listens. */
 export interface LiveRun {
@@ -36,23 +42,27 @@ export interface LiveRun {
  */
 export class AtlasClient {
   readonly info: RunInfo;
+  /** The control socket's path, for people. */
   readonly socket: string;
+  readonly #address: Address;
 
-  private constructor(socket: string, info: RunInfo) {
+  private constructor(address: Address, socket: string, info: RunInfo) {
+    this.#address = address;
     this.socket = socket;
     this.info = info;
   }
 
   /** Finds the run with that name; `no-such-process` when there is none. */
   static async connect(name: string, options: { signal?: AbortSignal } = {}): Promise<AtlasClient> {
-    const directory = existingRuntimeDirectory() ?? runtimeDirectoryPath();
-    const socket = socketPath(directory, checkRunName(name));
+    const directory = runtimeDirectoryPath();
+    const address = { directory, name: checkRunName(name) };
     try {
-      const info = await exchange(send(socket, 'GET', '/v1/run', options), socket);
-      return new AtlasClient(socket, info as RunInfo);
+      const answer = await ask(address, 'GET', '/v1/run', options);
+      const info = await result(answer);
+      return new AtlasClient(address, answer.socket, info as RunInfo);
     } catch (error) {
       if (error instanceof AtlasError && error.kind === 'no-such-process') {
-        throw new AtlasError('no-such-process', `There is no run with the name "${name}".`, error.advice, {
+        throw new AtlasError('no-such-process', `There is no run with the name "${name}".`, whereToLook(), {
           cause: error,
         });
       }
@@ -66,11 +76,9 @@ export class AtlasClient {
     parameters: Parameters<N>,
     options: { signal?: AbortSignal } = {},
   ): Promise<Result<N>> {
-    const answer = send(this.socket, 'POST', `/v1/${operation}`, {
-      body: JSON.stringify(parameters),
-      ...options,
-    });
-    return (await exchange(answer, this.socket)) as Result<N>;
+    const body = JSON.stringify(parameters);
+    const answer = await ask(this.#address, 'POST', `/v1/${operation}`, { body, ...options });
+    return (await result(answer)) as Result<N>;
   }
 
   /**
@@ -79,7 +87,7 @@ export class AtlasClient {
    */
   async *events(options: { since?: number; signal?: AbortSignal } = {}): AsyncGenerator<SupervisorEvent> {
     const { signal } = options;
-    const response = await send(this.socket, 'GET', '/v1/events', {
+    const { response } = await ask(this.#address, 'GET', '/v1/events', {
       headers: { accept: 'text/event-stream', 'last-event-id': String(options.since ?? 0) },
       ...(signal ? { signal } : {}),
     });
@@ -106,8 +114,40 @@ export class AtlasClient {
   }
 }
 
-async function exchange(answer: Promise<http.IncomingMessage>, socket: string): Promise<unknown> {
-  const response = await answer;
+/** Where a run is; the directory is opened and checked anew for every request. */
+interface Address {
+  directory: string;
+  name: string;
+}
+
+interface Answer {
+  response: http.IncomingMessage;
+  socket: string;
+}
+
+const ALIVE = '`atlas ps` lists the runs that are alive.';
+
+/** Somebody whose runs are another user's may look in the wrong place. */
+function whereToLook(): string {
+  const { note } = chooseRuntimeDirectory();
+  return note === undefined ? ALIVE : `${ALIVE} ${note}`;
+}
+
+async function ask(
+  { directory: path, name }: Address,
+  method: 'GET' | 'POST',
+  resource: string,
+  options: { body?: string; headers?: Record<string, string>; signal?: AbortSignal },
+): Promise<Answer> {
+  const { connect, socketPath } = await socketFiles();
+  using directory = existingRuntimeDirectory(path);
+  if (!directory) throw new AtlasError('no-such-process', `There is no directory ${path}.`, ALIVE);
+  const socket = socketPath(directory, name);
+  const connection = await connect(directory, name, options.signal);
+  return { response: await send(connection, socket, method, resource, options), socket };
+}
+
+async function result({ response, socket }: Answer): Promise<unknown> {
   const body = JSON.parse(await text(response, socket)) as { error?: unknown };
   if (response.statusCode === 200) return body;
   const error = body.error as { kind: FailureKind; message: string; advice: string };
@@ -120,17 +160,14 @@ async function exchange(answer: Promise<http.IncomingMessage>, socket: string): 
 
 /** The runs of this user that are alive. Sockets which dead supervisors left behind are removed. */
 export async function listRuns(): Promise<LiveRun[]> {
-  const directory = existingRuntimeDirectory();
-  if (directory === undefined) return [];
-  const runs = await Promise.all(
-    socketNames(directory).map(async (name) => {
-      const socket = socketPath(directory, name);
-      if (await isAlive(socket)) return { name, socket };
-      await removeDead(socket);
-      return undefined;
-    }),
-  );
-  return runs.filter((run) => run !== undefined);
+  const { isAlive, removeDead, socketNames, socketPath } = await socketFiles();
+  using directory = existingRuntimeDirectory();
+  const runs: LiveRun[] = [];
+  for (const name of directory ? socketNames(directory) : []) {
+    if (isAlive(directory!, name)) runs.push({ name, socket: socketPath(directory!, name) });
+    else removeDead(directory!, name);
+  }
+  return runs;
 }
 
 /** The processes of every run; a run that does not answer within `patience` is left out and named in `silent`. */
@@ -169,11 +206,7 @@ export async function resolveProcess(reference: string): Promise<{ client: Atlas
         if (processes.some((process) => process.pid === parsed.pid))
           return { client, process: String(parsed.pid) };
       }
-      throw new AtlasError(
-        'no-such-process',
-        `No run of yours has a process ${parsed.pid}.`,
-        '`atlas ps` lists the processes that are supervised.',
-      );
+      throw new AtlasError('no-such-process', `No run of yours has a process ${parsed.pid}.`, whereToLook());
     }
   }
 }

@@ -1,8 +1,10 @@
 import http from 'node:http';
+import type { Socket } from 'node:net';
 import { AtlasError } from '../errors/atlas-error.js';
 
-/** One request over a Unix socket; resolves when the head of the answer is there. */
+/** One request over a connection of its own; resolves when the head of the answer is there. */
 export function send(
+  connection: Socket,
   socketPath: string,
   method: 'GET' | 'POST',
   path: string,
@@ -11,10 +13,9 @@ export function send(
   return new Promise((resolve, reject) => {
     const request = http.request(
       {
-        socketPath,
+        createConnection: () => connection,
         method,
         path,
-        agent: false,
         headers: {
           ...options.headers,
           ...(options.body === undefined
@@ -42,29 +43,13 @@ export async function text(response: http.IncomingMessage, socketPath: string): 
 }
 
 function translate(error: NodeJS.ErrnoException, socketPath: string): AtlasError {
-  const advice = '`atlas ps` lists the runs that are alive.';
   switch (error.code) {
-    case 'ENOENT':
-    case 'ECONNREFUSED':
-      return new AtlasError('no-such-process', `No supervisor answers at ${socketPath}.`, advice, {
-        cause: error,
-      });
     case 'ECONNRESET':
     case 'EPIPE':
       return new AtlasError(
         'no-such-process',
         `The supervisor at ${socketPath} ended before it answered.`,
-        advice,
-        {
-          cause: error,
-        },
-      );
-    case 'EACCES':
-    case 'EPERM':
-      return new AtlasError(
-        'refused',
-        `The control socket ${socketPath} belongs to another user.`,
-        'Only the user who started a run can control it.',
+        '`atlas ps` lists the runs that are alive.',
         { cause: error },
       );
     case 'ABORT_ERR':

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { createAdaptorServer } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+import { createAdaptorServer, type HttpBindings } from '@hono/node-server';
+import { type Context as HonoContext, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { streamSSE } from 'hono/streaming';
 import { AtlasError, type FailureKind } from '../errors/atlas-error.js';
 import type { TracerHandle } from '../supervisor/protocol.js';
+import { ConnectionLimit, type Work } from './connection-limit.js';
 import type { EventLog, NumberedEvent } from './event-log.js';
+import type { RuntimeDirectory } from './runtime-directory.js';
 import { isOperationName, parseParameters } from './schema.js';
 import { type PublishedSocket, publishSocket } from './socket-file.js';
 
@@ -44,8 +46,16 @@ const LARGEST_BODY = 64 * 1024 * 1024;
 /** A follower of the events that does not read them is cut off at this many: our memory is not its queue. */
 const LONGEST_BACKLOG = 16_384;
 
-export function controlApplication(run: Run): Hono {
-  const app = new Hono();
+/** Milliseconds in which a client must have sent what it asks; how long the answer takes is another matter. */
+const LONGEST_HEAD = 5000;
+const LONGEST_REQUEST = 60_000;
+const CHECKS_EVERY = 1000;
+
+type Context = HonoContext<{ Bindings: HttpBindings }>;
+
+export function controlApplication(run: Run, connections: ConnectionLimit): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  const works = (c: Context, work: Work): void => connections.works(c.env.incoming.socket, work);
   app.use(
     bodyLimit({
       maxSize: LARGEST_BODY,
@@ -55,7 +65,10 @@ export function controlApplication(run: Run): Hono {
     }),
   );
   app.get('/v1/run', (c) => c.json(run.info));
-  app.get('/v1/events', (c) => streamEvents(c, run.events));
+  app.get('/v1/events', (c) => {
+    works(c, 'follows');
+    return streamEvents(c, run.events);
+  });
   app.post('/v1/:operation', async (c) => {
     const operation = c.req.param('operation');
     if (!isOperationName(operation)) {
@@ -64,7 +77,12 @@ export function controlApplication(run: Run): Hono {
     const parameters = parseParameters(operation, await jsonBody(c));
     if (!run.tracer)
       throw new AtlasError('no-such-process', `The program of ${run.info.name} is not started yet.`);
-    return c.json(await run.tracer.request(operation, parameters));
+    works(c, 'is served');
+    try {
+      return c.json(await run.tracer.request(operation, parameters));
+    } finally {
+      works(c, 'talks');
+    }
   });
   app.notFound((c) => failure(c, new AtlasError('bad-usage', `There is no ${c.req.method} ${c.req.path}.`)));
   app.onError((error, c) => failure(c, AtlasError.from(error)));
@@ -133,10 +151,21 @@ export interface ControlServer {
  * Serves `run` at the first of `names` that no live run has, and writes that name into `run.info`;
  * `bad-usage` when all are taken.
  */
-export async function serveRun(run: Run, directory: string, names: Iterable<string>): Promise<ControlServer> {
-  const server = createAdaptorServer({ fetch: controlApplication(run).fetch }) as Server;
-  // A patch or a migration may be waited for as long as its caller likes.
-  server.requestTimeout = 0;
+export async function serveRun(
+  run: Run,
+  directory: RuntimeDirectory,
+  names: Iterable<string>,
+): Promise<ControlServer> {
+  const connections = new ConnectionLimit();
+  const server = createAdaptorServer({
+    fetch: controlApplication(run, connections).fetch,
+    serverOptions: {
+      headersTimeout: LONGEST_HEAD,
+      requestTimeout: LONGEST_REQUEST,
+      connectionsCheckingInterval: CHECKS_EVERY,
+    },
+  }) as Server;
+  connections.watch(server);
   let published: PublishedSocket | undefined;
   let first: string | undefined;
   try {

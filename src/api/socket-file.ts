@@ -1,151 +1,164 @@
+/** The names of control sockets in the runtime directory: `NAME.sock`, each of a run that lives or that was killed. */
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AtlasError } from '../errors/atlas-error.js';
-
-/** `sun_path` of `struct sockaddr_un` has 108 bytes, one of them for the final NUL (linux/un.h). */
-const LONGEST_SOCKET_PATH = 107;
+import { EAGAIN, ECONNREFUSED, EEXIST, ENOENT } from '../linux/errno.js';
+import { connectTo, listenAt, peerOf, tryLock, unlock } from '../linux/unix-socket.js';
+import type { RuntimeDirectory } from './runtime-directory.js';
 
 const SUFFIX = '.sock';
+/** Milliseconds. Whoever holds the lock makes a few system calls and no more. */
+const LONGEST_LOCK = 5000;
+const LONGEST_QUEUE = 10_000;
+const PAUSE = 5;
 
-/** Sockets on their way in or out have hidden names of at most this many bytes: `.PID.N`, `.INODE`. */
-const LONGEST_HIDDEN_NAME = 16;
-let hiddenNames = 0;
+/** The path that people see. */
+export const socketPath = (directory: RuntimeDirectory, name: string): string =>
+  path.join(directory.path, name + SUFFIX);
 
-export function socketPath(directory: string, name: string): string {
-  const file = path.join(directory, name + SUFFIX);
-  checkLength(file);
-  return file;
-}
+const entry = (directory: RuntimeDirectory, name: string): string => directory.at(name + SUFFIX);
 
 /** The names in `directory` that have a socket, dead or alive. */
-export function socketNames(directory: string): string[] {
+export function socketNames(directory: RuntimeDirectory): string[] {
   return fs
-    .readdirSync(directory)
-    .filter((entry) => entry.endsWith(SUFFIX) && !entry.startsWith('.'))
-    .map((entry) => entry.slice(0, -SUFFIX.length))
+    .readdirSync(directory.at('.'))
+    .filter((file) => file.endsWith(SUFFIX) && !file.startsWith('.'))
+    .map((file) => file.slice(0, -SUFFIX.length))
     .sort();
+}
+
+/**
+ * Runs `work` while nobody else gives a name away or takes one: a socket is found dead and removed, or removed and
+ * followed by a new one, in one step. The lock is the kernel's, on the directory itself: it ends with its holder.
+ */
+function locked<T>(directory: RuntimeDirectory, work: () => T): T {
+  const deadline = performance.now() + LONGEST_LOCK;
+  while (!tryLock(directory.descriptor)) {
+    if (performance.now() > deadline) {
+      throw new AtlasError(
+        'not-finished',
+        `Another process has ${directory.path} locked.`,
+        'Find it with `fuser` on that directory; it may be stopped (state T in ps).',
+      );
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE);
+  }
+  try {
+    return work();
+  } finally {
+    unlock(directory.descriptor);
+  }
 }
 
 /** A socket that listens under a name which nobody else has, readable and writable by its owner only. */
 export interface PublishedSocket {
+  /** For people. */
   readonly path: string;
   /** Removes the name, unless it meanwhile belongs to somebody else. */
   remove(): void;
 }
 
-/**
- * Makes `server` listen at `NAME.sock`; `undefined` when a live run has the name.
- *
- * bind(2) creates the file before listen(2) accepts anybody, and in between the socket looks dead to others,
- * who would remove it. So the socket is born under a private name and linked to its public one when it
- * listens; link(2) never replaces, so of two runs that want one name exactly one gets it.
- */
+/** Makes `server` listen at `NAME.sock`; `undefined` when a live run has the name. */
 export async function publishSocket(
   server: net.Server,
-  directory: string,
+  directory: RuntimeDirectory,
   name: string,
 ): Promise<PublishedSocket | undefined> {
-  const published = socketPath(directory, name);
-  checkLength(path.join(directory, 'x'.repeat(LONGEST_HIDDEN_NAME)));
-  let unpublished = server.address() as string | null;
-  if (unpublished === null) {
-    unpublished = path.join(directory, `.${process.pid}.${hiddenNames++ % 100_000}`);
-    fs.rmSync(unpublished, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(unpublished!, () => {
-        server.off('error', reject);
-        resolve();
-      });
+  const file = entry(directory, name);
+  const descriptor = locked(directory, () => {
+    if (isAlive(directory, name)) return -EEXIST;
+    unlinkSocket(file);
+    return listenAt(file);
+  });
+  if (descriptor === -EEXIST) return undefined;
+  if (descriptor < 0) throw socketError(socketPath(directory, name), -descriptor);
+  const own = fs.lstatSync(file);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ fd: descriptor }, () => {
+      server.off('error', reject);
+      resolve();
     });
-    fs.chmodSync(unpublished, 0o600);
-  }
-  if (!(await linkUnlessAlive(unpublished, published))) return undefined;
-  const own = fs.lstatSync(published);
-  fs.unlinkSync(unpublished);
+  });
   return {
-    path: published,
-    remove: () => {
-      const current = fs.lstatSync(published, { throwIfNoEntry: false });
-      if (current?.ino === own.ino && current.dev === own.dev) fs.rmSync(published, { force: true });
-    },
+    path: socketPath(directory, name),
+    remove: () =>
+      locked(directory, () => {
+        const current = fs.lstatSync(file, { throwIfNoEntry: false });
+        if (current?.ino === own.ino && current.dev === own.dev) fs.unlinkSync(file);
+      }),
   };
 }
 
-async function linkUnlessAlive(existing: string, link: string): Promise<boolean> {
-  for (;;) {
-    try {
-      fs.linkSync(existing, link);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    if (await isAlive(link)) return false;
-    await removeDead(link);
-  }
+/** Whether somebody listens. A supervisor that was killed leaves a file to which connect(2) is refused. */
+export function isAlive(directory: RuntimeDirectory, name: string): boolean {
+  const result = connectTo(entry(directory, name));
+  if (result >= 0) fs.closeSync(result);
+  // A full queue means that somebody is there, only busy.
+  return result >= 0 || result === -EAGAIN;
 }
 
-/** Whether somebody listens. A supervisor that was killed leaves a file to which connect(2) is refused. */
-export function isAlive(socket: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const connection = net.connect(socket);
-    connection.once('connect', () => {
-      connection.destroy();
-      resolve(true);
-    });
-    connection.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT' || error.code === 'ENOTSOCK')
-        resolve(false);
-      // A full backlog means that somebody is there, only busy.
-      else if (error.code === 'EAGAIN') resolve(true);
-      else reject(error);
-    });
+/** Removes the socket of a run that was killed; that of one that lives, or has just taken the name, stays. */
+export function removeDead(directory: RuntimeDirectory, name: string): void {
+  locked(directory, () => {
+    if (!isAlive(directory, name)) unlinkSocket(entry(directory, name));
   });
 }
 
-/** A claim that was not followed by its removal in this time is that of a process which died in between. */
-const CLAIM_SECONDS = 10;
+function unlinkSocket(file: string): void {
+  if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSocket()) fs.unlinkSync(file);
+}
 
 /**
- * Removes a socket that was found dead, if it still is. Between that finding and an unlink(2), a new run may
- * have taken the name. So the right to remove one socket is claimed first, by a second hard link whose name
- * has the inode's number: only one process can make it, it keeps the number from being used again, and
- * as nobody else may take the public name away from the dead inode, the name is safe to remove.
+ * A connection to the run `name`. Nothing was sent over it, and it is told that the other end is this user's own, or
+ * root's: who listens gets patches to apply, and is believed.
  */
-export async function removeDead(socket: string): Promise<void> {
-  const seen = fs.lstatSync(socket, { throwIfNoEntry: false });
-  if (!seen) return;
-  const claim = path.join(path.dirname(socket), `.${seen.ino.toString(36)}`);
-  try {
-    fs.linkSync(socket, claim);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return;
-    if (code !== 'EEXIST') throw error;
-    // link(2) sets the inode's ctime: the claim's age.
-    const held = fs.lstatSync(claim, { throwIfNoEntry: false });
-    if (held && Date.now() - held.ctimeMs > CLAIM_SECONDS * 1000) fs.rmSync(claim, { force: true });
-    await sleep(5);
-    return;
-  }
-  try {
-    const claimed = fs.lstatSync(claim);
-    if (claimed.ino !== seen.ino || (await isAlive(claim))) return;
-    const current = fs.lstatSync(socket, { throwIfNoEntry: false });
-    if (current?.ino === claimed.ino) fs.unlinkSync(socket);
-  } finally {
-    fs.rmSync(claim, { force: true });
+export async function connect(
+  directory: RuntimeDirectory,
+  name: string,
+  signal?: AbortSignal,
+): Promise<net.Socket> {
+  const deadline = performance.now() + LONGEST_QUEUE;
+  for (;;) {
+    if (signal?.aborted) throw socketError(socketPath(directory, name), EAGAIN);
+    const descriptor = connectTo(entry(directory, name));
+    if (descriptor >= 0) {
+      const { uid } = peerOf(descriptor);
+      if (uid === process.geteuid!() || uid === 0)
+        return new net.Socket({ fd: descriptor, readable: true, writable: true });
+      fs.closeSync(descriptor);
+      throw new AtlasError(
+        'refused',
+        `At ${socketPath(directory, name)} a process of user ${uid} listens.`,
+        'Atlas talks to supervisors of the same user and of root only; remove the socket.',
+      );
+    }
+    if (descriptor !== -EAGAIN || performance.now() > deadline) {
+      if (descriptor === -ECONNREFUSED) removeDead(directory, name);
+      throw socketError(socketPath(directory, name), -descriptor);
+    }
+    await sleep(PAUSE);
   }
 }
 
-function checkLength(file: string): void {
-  const length = Buffer.byteLength(file);
-  if (length <= LONGEST_SOCKET_PATH) return;
-  throw new AtlasError(
-    'bad-usage',
-    `The control socket's path has ${length} bytes; the kernel allows ${LONGEST_SOCKET_PATH}: ${file}`,
-    'Give a shorter --name, or a shorter directory in ATLAS_RUNTIME_DIR.',
-  );
+function socketError(file: string, errno: number): AtlasError {
+  switch (errno) {
+    case ENOENT:
+    case ECONNREFUSED:
+      return new AtlasError(
+        'no-such-process',
+        `No supervisor answers at ${file}.`,
+        '`atlas ps` lists the runs that are alive.',
+      );
+    case EAGAIN:
+      return new AtlasError(
+        'not-finished',
+        `The supervisor at ${file} does not take further connections.`,
+        'It may be stopped (state T in ps) or very busy.',
+      );
+    default:
+      return new AtlasError('refused', `The control socket ${file} cannot be used (errno ${errno}).`);
+  }
 }

@@ -23,8 +23,7 @@ export const runCommand = buildCommand<Flags, string[], CliContext>({
       'Exits with the status of the program (128+N when signal N killed it); with 125 when Atlas fails, 126 when the ' +
       'command cannot be executed, 127 when it is not found. Descendants that outlive the command stay supervised ' +
       'in the background. With --detach the program gets a session of its own, /dev/null as input and a log as ' +
-      'output, and the command returns as soon as it has started; use that instead of nohup, whose ignoring of ' +
-      'SIGHUP Node.js undoes.',
+      'output, and the command returns as soon as it has started.',
     [
       'atlas run -- ./server --port 8080',
       'atlas run --name cache --detach --log cache.log -- memcached -t 4',

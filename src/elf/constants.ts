@@ -39,6 +39,7 @@ export const SHF = {
   INFO_LINK: 0x40,
   GROUP: 0x200,
   TLS: 0x400,
+  COMPRESSED: 0x800,
 } as const;
 
 export const SHN = { UNDEF: 0, LORESERVE: 0xff00, ABS: 0xfff1, COMMON: 0xfff2, XINDEX: 0xffff } as const;

@@ -7,10 +7,12 @@ import {
   PT,
   RELA_SIZE,
   SECTION_HEADER_SIZE,
+  SHF,
   SHN,
   SHT,
   STT,
 } from './constants.js';
+import { decompress, decompressOld } from './compressed-section.js';
 import { ElfBytes } from './elf-bytes.js';
 import { StringTable } from './string-table.js';
 import { type ElfNote, readNotes } from './notes.js';
@@ -149,6 +151,14 @@ export class ElfFile {
   sectionBytes(section: ElfSection): Uint8Array {
     if (section.type === SHT.NOBITS) return new Uint8Array(0);
     return this.#bytes.slice(section.offset, section.size, `section ${section.name}`);
+  }
+
+  /** The section's content, decompressed where the compiler or linker compressed it (debugging information). */
+  plainBytes(section: ElfSection): Uint8Array {
+    const bytes = this.sectionBytes(section);
+    const content = () => new ElfBytes(bytes, this.fileName);
+    if (section.flags & SHF.COMPRESSED) return decompress(content(), section.name);
+    return section.name.startsWith('.zdebug_') ? decompressOld(content(), section.name) : bytes;
   }
 
   /** The relocations that apply to a section of a relocatable file, by ascending offset. */

@@ -21,6 +21,7 @@ export const MAX_INSTRUCTIONS = 4096;
 /** Codes of the instructions that seccomp knows and we use: class | size or operation | mode or source. */
 export const BpfCode = {
   loadWord: 0x20, // BPF_LD | BPF_W | BPF_ABS
+  loadConstant: 0x00, // BPF_LD | BPF_IMM
   andConstant: 0x54, // BPF_ALU | BPF_AND | BPF_K
   jump: 0x05, // BPF_JMP | BPF_JA
   jumpIfEqual: 0x15, // BPF_JMP | BPF_JEQ | BPF_K
@@ -113,6 +114,10 @@ export class BpfAssembler {
     return this.plain(BpfCode.loadWord, offset);
   }
 
+  loadConstant(value: number): this {
+    return this.plain(BpfCode.loadConstant, value);
+  }
+
   and(mask: number): this {
     return this.plain(BpfCode.andConstant, mask);
   }
@@ -121,13 +126,17 @@ export class BpfAssembler {
     return this.plain(BpfCode.returnConstant, verdict);
   }
 
-  /** Copies the accumulator to the index register, whose content `returnKept` returns. */
+  /** Copies the accumulator to the index register; `takeKept` copies it back, and `returnKept` returns it. */
   keepAccumulator(): this {
     return this.plain(BpfCode.accumulatorToIndex, 0);
   }
 
+  takeKept(): this {
+    return this.plain(BpfCode.indexToAccumulator, 0);
+  }
+
   returnKept(): this {
-    return this.plain(BpfCode.indexToAccumulator, 0).plain(BpfCode.returnAccumulator, 0);
+    return this.takeKept().plain(BpfCode.returnAccumulator, 0);
   }
 
   jump(target: Label): this {

@@ -3,16 +3,18 @@ export const EPERM = 1;
 export const ENOENT = 2;
 export const ESRCH = 3;
 export const EINTR = 4;
+export const ENXIO = 6;
 export const ENOEXEC = 8;
 export const EBADF = 9;
 export const ECHILD = 10;
+export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EFAULT = 14;
 export const EEXIST = 17;
 export const EINVAL = 22;
-export const ENXIO = 6;
 export const ENOSYS = 38;
+export const ECONNREFUSED = 111;
 
 /** include/linux/errno.h: seen in `rax` at a stop, never by a program. */
 export const ERESTARTSYS = 512;

@@ -36,6 +36,13 @@ export function parseMaps(text: string): MapsLine[] {
 /** The kernel's own list of a process's mappings: the truth about areas. A process that is gone has none. */
 export const readMaps = (pid: number): MapsLine[] => parseMaps(readOrUndefined(`/proc/${pid}/maps`) ?? '');
 
+/** The kernel's two-letter flags of the area that begins at `start` (proc(5), smaps, VmFlags). */
+export function readVmFlags(pid: number, start: number): string[] {
+  const text = readOrUndefined(`/proc/${pid}/smaps`) ?? '';
+  const at = text.search(new RegExp(`^0*${start.toString(16)}-`, 'm'));
+  return at < 0 ? [] : (/^VmFlags: (.*)$/m.exec(text.slice(at))?.[1]?.trim().split(' ') ?? []);
+}
+
 /** The areas that a fork leaves out (MADV_DONTFORK): `dc` among the flags of /proc/PID/smaps. */
 export function areasNotForked(pid: number): MapsLine[] {
   const found: MapsLine[] = [];
@@ -89,6 +96,7 @@ export function kernelPlace(pid: number, tid: number): KernelPlace | undefined {
   const fields = text.trim().split(' ');
   if (fields.length < 3) return { asleep: false };
   const values = fields.map(Number);
+  if (values.some(Number.isNaN)) return { asleep: false };
   return {
     asleep: true,
     nr: values[0]!,
@@ -131,6 +139,15 @@ export function credentials(tid: number): string | undefined {
     .join('\n');
 }
 
+/** The seccomp mode of a task (linux/seccomp.h), and how many filters bind it; undefined when it is gone. */
+export function secureComputing(tid: number | 'self'): { mode: number; filters: number } | undefined {
+  const text = readOrUndefined(`/proc/${tid}/status`);
+  if (text === undefined) return undefined;
+  const field = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return { mode: field('Seccomp'), filters: field('Seccomp_filters') };
+}
+
 export const hasSignal = (mask: bigint, signal: number): boolean =>
   ((mask >> BigInt(signal - 1)) & 1n) === 1n;
 
@@ -149,6 +166,10 @@ export const threadGroup = (tid: number): number => {
   const text = readOrUndefined(`/proc/${tid}/status`);
   return Number(/^Tgid:\s*(\d+)$/m.exec(text ?? '')?.[1] ?? 0);
 };
+
+/** The process that the kernel counts as the parent of a process, or of a thread's process; 0 when it is gone. */
+export const parentOf = (tid: number): number =>
+  Number(/^PPid:\s*(\d+)$/m.exec(readOrUndefined(`/proc/${tid}/status`) ?? '')?.[1] ?? 0);
 
 export function executable(pid: number): string | undefined {
   try {

@@ -4,8 +4,8 @@ import type { InputSection } from './input-program.js';
 
 /**
  * Read-only data without symbols (jump tables, initialiser images; all strings at -O0) often shares one .rodata.
- * What one reference means reaches from its target to the next target in that section: code only ever
- * knows the starts of what the compiler put there.
+ * What one reference means reaches from its target to the start of what the compiler put behind it. Only targets
+ * of other references can be such starts.
  */
 export class AnonymousPieces {
   readonly #starts = new Map<InputSection, number[]>();
@@ -17,8 +17,10 @@ export class AnonymousPieces {
     user: InputSection,
     relocation: ElfRelocation,
   ): { start: number; end: number } {
-    const start = this.#exactTarget(user, relocation);
-    const next = this.#startsIn(section).find((candidate) => candidate > start);
+    const start = this.targetOf(user, relocation);
+    // A reference into the middle of a string is no start of another one: that follows the NUL of the one before it.
+    const isStart = (candidate: number) => candidate > start && section.bytes[candidate - 1] === 0;
+    const next = this.#startsIn(section).find(isStart);
     return { start, end: next ?? section.bytes.length };
   }
 
@@ -31,7 +33,7 @@ export class AnonymousPieces {
       for (const user of sections) {
         for (const relocation of user.relocations) {
           if (elf.symbols[relocation.symbol]?.section !== section.header.index) continue;
-          found.add(this.#exactTarget(user, relocation));
+          found.add(this.targetOf(user, relocation));
         }
       }
       starts = [...found].sort((a, b) => a - b);
@@ -40,8 +42,16 @@ export class AnonymousPieces {
     return starts;
   }
 
-  /** A PC-relative field counts from the end of its instruction, which an immediate operand may separate from it. */
-  #exactTarget(user: InputSection, { symbol, type, addend, offset }: ElfRelocation): number {
+  /** False of a section that no other one refers to. */
+  hasUsers(section: InputSection): boolean {
+    return this.#startsIn(section).length > 0;
+  }
+
+  /**
+   * The offset of what a relocation refers to, in its section. A PC-relative field counts from the end of its
+   * instruction, which an immediate operand may separate from it.
+   */
+  targetOf(user: InputSection, { symbol, type, addend, offset }: ElfRelocation): number {
     const place = user.object.elf.symbols[symbol]!.value + addend;
     const isOperand = user.kind === 'code' && (type === R_X86_64.PC32 || type === R_X86_64.PLT32);
     return isOperand ? place + (this.#distancesIn(user).get(offset) ?? 4) : place;

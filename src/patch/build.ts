@@ -3,10 +3,12 @@ import { basename } from 'node:path';
 import { type ElfFile, isDefined, isGlobal, readElf, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
+import { type Doubt, type DoubtKind, VOUCHED } from './doubts.js';
 import { PatchEmitter } from './emit.js';
 import { Entries } from './entries.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
 import type { PatchNote, ReplacedPart, Verdict } from './note.js';
+import { alignPaths } from './object-pairs.js';
 import { readPatch } from './patch-object.js';
 import { hashMasked, maskedRanges } from './relocation-effects.js';
 import { FORMAT_VERSION, sealPatch } from './seal.js';
@@ -19,6 +21,8 @@ export interface BuildOptions {
   new: string;
   /** The linked executable that will be running: its build-id is then required at apply time. */
   target?: string;
+  /** Kinds of doubt that the user vouches for. */
+  accept?: readonly DoubtKind[];
   /** Shown by `atlas patch status`; by default the last component of `new`. */
   name?: string;
 }
@@ -36,7 +40,7 @@ export interface BuildReport {
 export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: BuildReport } {
   const old = readInputProgram(options.old);
   const fresh = readInputProgram(options.new);
-  alignSinglePaths(old.objects, fresh.objects);
+  alignPaths(old, fresh);
   const diff = diffPrograms(old, fresh);
   const isUnchanged = diff.replaced.length === 0 && diff.addedFunctions.length === 0;
   if (isUnchanged && diff.reasons.length === 0) {
@@ -48,7 +52,9 @@ export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: 
   }
   const emitter = new PatchEmitter(old, fresh, diff);
   if (diff.reasons.length === 0) emitter.carryAll();
-  refuse([...diff.reasons, ...emitter.reasons]);
+  const isAccepted = ({ kind }: Doubt) => options.accept?.includes(kind) ?? false;
+  const open = diff.doubts.filter((doubt) => !isAccepted(doubt));
+  refuse([...diff.reasons, ...emitter.reasons], open);
 
   const target = options.target === undefined ? undefined : readTarget(options.target);
   const note = makeNote(options, diff, emitter, target);
@@ -69,23 +75,17 @@ export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: 
   return { bytes, report };
 }
 
-function refuse(reasons: readonly string[]): void {
-  if (reasons.length === 0) return;
+function refuse(reasons: readonly string[], doubts: readonly Doubt[] = []): void {
+  const all = new Set([...reasons, ...doubts.map(({ text }) => text)]);
+  if (all.size === 0) return;
+  const kinds = [...new Set(doubts.map(({ kind }) => kind))];
+  const vouch = kinds.map((kind) => `--accept ${kind} (${VOUCHED[kind]})`).join(', ');
   throw new AtlasError(
     'refused',
-    `this change cannot be patched into a running program:\n${[...new Set(reasons)].map((reason) => `  ${reason}`).join('\n')}`,
-    'Change the source so that these stay as they are, or restart the program.',
+    `this change cannot be patched into a running program:\n${[...all].map((reason) => `  ${reason}`).join('\n')}`,
+    'Change the source so that these stay as they are, or restart the program.' +
+      (reasons.length > 0 || doubts.length === 0 ? '' : ` If you know that it is harmless: ${vouch}.`),
   );
-}
-
-/** Two single object files are the same object, whatever their sources are called. */
-function alignSinglePaths(old: Map<string, InputObject>, fresh: Map<string, InputObject>): void {
-  const [oldObject] = old.values();
-  const [freshObject] = fresh.values();
-  if (old.size !== 1 || fresh.size !== 1 || !oldObject || !freshObject) return;
-  fresh.delete(freshObject.path);
-  freshObject.path = oldObject.path;
-  fresh.set(freshObject.path, freshObject);
 }
 
 function readTarget(path: string): ElfFile {
@@ -135,6 +135,9 @@ function makeNote(
   }
   for (const symbol of diff.removed) {
     verdicts.push({ symbol, verdict: 'removed', reason: 'stays in the running program, unused' });
+  }
+  for (const { kind, symbol, text } of diff.doubts) {
+    verdicts.push({ symbol, verdict: 'warning', reason: `accepted (${kind}): ${text}` });
   }
   for (const symbol of diff.untypedObjects) {
     const reason = 'no debug information (-g) in both builds: changed layouts of types would go unnoticed';

@@ -1,6 +1,6 @@
 import { type ElfRelocation, SHT } from '../elf/index.js';
 import { AnonymousPieces, equalUpToPadding } from './anonymous-pieces.js';
-import type { InputProgram, InputSection } from './input-program.js';
+import { categoryOf, type InputProgram, type InputSection } from './input-program.js';
 import { type Reference, referenceOf } from './references.js';
 
 /** Decides whether sections of two builds say the same, given which of their sections correspond. */
@@ -46,11 +46,7 @@ export class Comparison {
 
   sameReference(a: Reference, b: Reference): boolean {
     if (a.kind === 'global' && b.kind === 'global') {
-      if (a.addend !== b.addend) return false;
-      // A name that the program got from a library, or from nowhere, and defines itself now is another thing.
-      const isSameSide = (a.definition === undefined) === (b.definition === undefined);
-      // A global that was numbered or moved is known by its section; one from elsewhere by its name.
-      return a.symbol.name === b.symbol.name && isSameSide;
+      return a.addend === b.addend && this.#sameGlobal(a, b);
     }
     if (a.kind === 'section' && b.kind === 'section') {
       return (
@@ -65,6 +61,16 @@ export class Comparison {
       return a.addend === b.addend && Buffer.compare(a.content, b.content) === 0;
     }
     return a.kind === 'absolute' && b.kind === 'absolute' && a.value === b.value;
+  }
+
+  /** A global that this program defines is known by its section, since it may be numbered; others by their name. */
+  #sameGlobal(a: GlobalReference, b: GlobalReference): boolean {
+    const isKnown = ({ definition }: GlobalReference) =>
+      definition !== undefined && categoryOf(definition) !== undefined;
+    if (a.symbol.name === b.symbol.name && !(isKnown(a) && isKnown(b))) return isKnown(a) === isKnown(b);
+    if (!isKnown(a) || !isKnown(b)) return false;
+    const sameSection = this.pairs.get(b.definition!) === a.definition;
+    return sameSection && (a.symbol.name === b.symbol.name || a.symbol.value === b.symbol.value);
   }
 
   /** Compares what two references mean when their sections differ, perhaps elsewhere. */
@@ -93,6 +99,7 @@ export class Comparison {
   }
 }
 
+type GlobalReference = Extract<Reference, { kind: 'global' }>;
 type AnonymousReference = Extract<Reference, { kind: 'anonymous' }>;
 
 /** True when an offset means the same thing in both: trivially so when each holds one function or variable. */

@@ -2,10 +2,18 @@ import { isGlobal, STT } from '../elf/index.js';
 import { changedAliases } from './aliases.js';
 import { releaseChangedConstants } from './carried-constants.js';
 import { Comparison, sameLayout } from './compare.js';
-import { correlate } from './correlate.js';
+import { type Correlation, correlate } from './correlate.js';
+import type { Doubt } from './doubts.js';
+import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
+import { changedTypes } from './types/changed-types.js';
+import { changedBoundedSections } from './bounded-sections.js';
 import { sameHandlers } from './frame-entries.js';
-import { type InputProgram, type InputSection, isDiscarded, qualifiedName } from './input-program.js';
-import { changedLayouts, readTypeLayouts } from './type-layouts.js';
+import { doubtfulFamilies } from './function-families.js';
+import { innerReferences, isAddressTaken, nestedFunctions } from './inner-references.js';
+import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
+import { ProgramTypes } from './types/program-types.js';
+
+export { nameOf };
 
 /** A function with the parts that the compiler split off it (`f.cold`): entry first. */
 export type FunctionParts = [InputSection, ...InputSection[]];
@@ -24,6 +32,8 @@ export interface ProgramDiff {
   pairs: ReadonlyMap<InputSection, InputSection>;
   /** Object files whose types could not be compared, for want of debug information. */
   untypedObjects: string[];
+  /** What cannot be proved to be harmless; each can be vouched for. */
+  doubts: Doubt[];
   /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
   reasons: string[];
 }
@@ -33,57 +43,81 @@ export const JUMP_SIZE = 5;
 
 /** What has to be replaced or added to make a running program of the old build behave as the new one. */
 export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDiff {
-  const { pairs, added, removed, ambiguous } = correlate(old, fresh);
-  added.push(...releaseChangedConstants(old, fresh, pairs));
+  const types = new ProgramTypes();
+  const found = correlate(old, fresh, types);
+  keepRenamedState(found, old, fresh);
+  const boundedChanges = changedBoundedSections(old, fresh, new Comparison(old, fresh, found.pairs));
+  for (const section of releaseChangedConstants(old, fresh, found.pairs)) found.added.add(section);
+  const { pairs, added, removed, ambiguous } = found;
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
     replaced: [],
     addedFunctions: [],
     addedData: [],
-    removed: removed.map(nameOf),
+    removed: [...removed].map(nameOf),
     pairs,
     untypedObjects: [],
-    reasons: [...ambiguous, ...changedAliases(old, fresh, pairs)],
+    doubts: [],
+    reasons: [...ambiguous, ...changedAliases(old, fresh, pairs), ...boundedChanges],
   };
   diffFunctions(old, fresh, comparison, diff);
+  const inner = innerReferences(old, found, diff.replaced);
+  for (const table of inner.carried) {
+    pairs.delete(table);
+    diff.addedData.push(table);
+  }
+  diff.reasons.push(...inner.reasons, ...nestedFunctions(found, diff.replaced));
+  diff.doubts.push(...inner.doubts, ...keptAddresses(old, found));
   for (const [freshSection, oldSection] of pairs) {
     if (freshSection.kind !== 'code') diff.reasons.push(...changedData(oldSection, freshSection, comparison));
   }
   for (const section of added) {
     if (section.kind === 'tls') {
       diff.reasons.push(`${nameOf(section)}: a new thread-local variable has no room in running threads`);
-    } else if (section.kind !== 'code') {
+    } else if (section.kind !== 'code' && !isOldCommon(section, old)) {
       const reason = unidentified(section, 'data');
       if (reason === undefined) diff.addedData.push(section);
       else diff.reasons.push(reason);
     }
   }
+  diff.reasons.push(...changedCommons(old, fresh), ...orderedByUse(found, comparison));
+  diff.doubts.push(...lostState(found, old, fresh, types), ...doubtfulFamilies(found.families, comparison));
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
-  diffTypes(old, diff);
+  const { doubts, untypedObjects } = changedTypes(old, fresh, diff, types);
+  diff.doubts.push(...doubts);
+  diff.untypedObjects.push(...untypedObjects);
   return diff;
 }
 
-/** Compares the layouts of types in the files whose code changes: objects of the old layout are alive. */
-function diffTypes(old: InputProgram, diff: ProgramDiff): void {
-  const touched = [...diff.replaced.map((change) => change.new[0]), ...diff.addedFunctions];
-  for (const object of new Set(touched.map((section) => section.object))) {
-    const oldObject = old.objects.get(object.path);
-    if (oldObject === undefined) continue;
-    const oldLayouts = readTypeLayouts(oldObject.elf);
-    const layouts = readTypeLayouts(object.elf);
-    if (oldLayouts === undefined || layouts === undefined) {
-      diff.untypedObjects.push(object.path);
-      continue;
-    }
-    const changed = changedLayouts(oldLayouts, layouts);
-    diff.reasons.push(...changed.map((type) => `${type} in ${object.path}: its layout changed`));
-  }
+/**
+ * Functions that the new build does not have, and whose address may have been kept: it leads to what they were. Where one of
+ * their name is in another file now, that is not what is meant.
+ */
+function keptAddresses(old: InputProgram, found: Correlation): Doubt[] {
+  const added = new Map([...found.added].map((section) => [section.primary?.name, section]));
+  return [...found.removed].flatMap((section) => {
+    const other = section.kind === 'code' ? added.get(section.primary?.name) : undefined;
+    if (other === undefined || !isAddressTaken(section, found.oldUsers.sectionsOf(section), old)) return [];
+    const symbol = nameOf(other);
+    const text = `${nameOf(section)} is gone and ${symbol} is new: where its address was kept, the old one is called`;
+    return [{ kind: 'functions', symbol, text }];
+  });
 }
 
-export function nameOf(section: InputSection): string {
-  return section.primary
-    ? qualifiedName(section.object, section.primary)
-    : `${section.object.path}:${section.header.name}`;
+/** Statics that were told apart by their order alone: that is no proof once a function that uses them changed. */
+function orderedByUse(found: Correlation, comparison: Comparison): string[] {
+  return found.byOrder.flatMap(([old, fresh]) => {
+    const users = [...found.freshUsers.sectionsOf(fresh)];
+    const isUsedAsBefore =
+      users.length === found.oldUsers.sectionsOf(old).length &&
+      users.every((user) => {
+        const other = found.pairs.get(user);
+        return other !== undefined && comparison.sameContent(other, user);
+      });
+    if (isUsedAsBefore) return [];
+    const name = `${fresh.primary!.name} in ${fresh.object.path}`;
+    return [`${name}: cannot tell which static variable of the running program it is`];
+  });
 }
 
 const COLD_SUFFIX = /\.cold(\.\d+)?$/;
@@ -175,6 +209,10 @@ function changedData(old: InputSection, fresh: InputSection, comparison: Compari
   }
   if (old.header.size !== fresh.header.size) {
     return [`${name}: its size changed from ${old.header.size} to ${fresh.header.size} bytes`];
+  }
+  // Code that was compiled for an alignment uses instructions that fault without it.
+  if (old.header.alignment < fresh.header.alignment) {
+    return [`${name}: its alignment was raised from ${old.header.alignment} to ${fresh.header.alignment}`];
   }
   if (old.kind !== fresh.kind) return [`${name}: changed from ${old.kind} to ${fresh.kind}`];
   if (!comparison.sameContent(old, fresh)) return [`${name}: its initial value changed`];

@@ -53,6 +53,8 @@ export interface InputObject {
   /** The source file's name as the compiler recorded it (STT_FILE). */
   sourceFile: string;
   elf: ElfFile;
+  /** The file's bytes. */
+  content: Uint8Array;
   /** By section index. */
   sections: InputSection[];
 }
@@ -122,7 +124,7 @@ export function readObject(bytes: Uint8Array, fileName: string): InputObject {
     throw new AtlasError('bad-input', `${fileName}: ${problem}`, 'Compile it again: the file is damaged.');
   }
   const sourceFile = elf.symbols.find((symbol) => symbol.type === STT.FILE)?.name ?? fileName;
-  const object: InputObject = { path: fileName, sourceFile, elf, sections: [] };
+  const object: InputObject = { path: fileName, sourceFile, elf, content: bytes, sections: [] };
   const symbolsBySection = new Map<number, ElfSymbol[]>();
   for (const symbol of elf.symbols) {
     if (!isDefined(symbol) || !standsForSomething(symbol)) continue;
@@ -220,6 +222,12 @@ function sectionKind(header: ElfSection, primary: ElfSymbol | undefined): Sectio
   return primary === undefined || COMPILER_CONSTANT.test(primary.name) ? 'anonymous' : 'constant';
 }
 
+/** What is paired with what: code with code, data with data. Undefined for what is known by content only. */
+export function categoryOf(section: InputSection): 'code' | 'data' | 'tls' | undefined {
+  if (section.kind === 'code' || section.kind === 'tls') return section.kind;
+  return section.kind === 'variable' || section.kind === 'constant' ? 'data' : undefined;
+}
+
 function collectGlobals(objects: Iterable<InputObject>): Map<string, Definition> {
   const globals = new Map<string, Definition>();
   for (const object of objects) {
@@ -246,4 +254,10 @@ export function isDiscarded(section: InputSection, program: InputProgram): boole
 /** How the patch names a symbol: local ones are qualified, for several files may have one of that name. */
 export function qualifiedName(object: InputObject, symbol: ElfSymbol): string {
   return isGlobal(symbol) ? symbol.name : `${object.path}:${symbol.name}`;
+}
+
+export function nameOf(section: InputSection): string {
+  return section.primary
+    ? qualifiedName(section.object, section.primary)
+    : `${section.object.path}:${section.header.name}`;
 }

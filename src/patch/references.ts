@@ -34,7 +34,8 @@ export function referenceOf(
   const symbol = elf.symbols[relocation.symbol]!;
   if (isGlobal(symbol)) {
     const own = isDefined(symbol) ? sections[symbol.section] : undefined;
-    const definition = own ?? program.globals.get(symbol.name)?.section;
+    // Of a weak or COMDAT symbol the copy that the linker keeps.
+    const definition = program.globals.get(symbol.name)?.section ?? own;
     return { kind: 'global', symbol, addend: relocation.addend, definition };
   }
   if (!isDefined(symbol)) return { kind: 'absolute', value: symbol.value + relocation.addend };

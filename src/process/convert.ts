@@ -17,6 +17,7 @@ import { markForeign } from './foreign.js';
 import { type BatchEntry, batch, call } from './inject.js';
 import { setPatience } from './kept-pages.js';
 import type { Kernel } from './kernel.js';
+import { MappedFile } from './mapped-file.js';
 import { MAP_FIXED, MAP_SHARED, PROT_EXEC, PROT_READ, PROT_WRITE, protectionBits } from './mapping.js';
 import { Space } from './model.js';
 import { rawCall } from './raw-call.js';
@@ -66,10 +67,15 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
       continue;
     copyIn(memory, store, area.start, area.end);
     entries.push(storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)));
+    if (area.inode === 0) continue;
+    const file = MappedFile.of(`/proc/${task.tid}/root${area.name}`, area.inode);
+    space.watched.add(area.start, area.end, { kind: 'file', file, offset: area.offset, noExec: false });
   }
   const stack = maps.find((area) => area.name === '[stack]');
   if (!stack) throw new Error(`process ${task.tid} has no stack after exec`);
-  entries.push(moveStack(kernel, task, memory, store, stack, entry, maps));
+  const moved = moveStack(task, memory, store, stack, entry, maps);
+  space.stack = { start: moved.start, end: stack.end };
+  entries.push(storeMapping(kernel, moved.start, moved.end - moved.start, protectionBits(stack.permissions)));
   for (const result of yield* batch(kernel, task, store, entries)) {
     if (isError(result)) throw new Error(`mapping the store into ${task.tid}: errno ${-result}`);
   }
@@ -77,9 +83,10 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
     if (area.permissions !== 'r-xp' || area.inode === 0) continue;
     const { start, end, offset, name } = area;
     const text = { start, length: end - start, offset, file: `/proc/${task.tid}/root${name}` };
+    space.watched.add(start, end, { kind: 'text' });
     yield* rewriteCallSites(kernel, space, text, {
-      tasks: [task.tid],
-      call: (...perform) => call(kernel, task, ...perform),
+      task: task.tid,
+      map: (island) => call(kernel, task, ...island),
     });
   }
   task.regs.assign(entry);
@@ -201,14 +208,13 @@ export function copyIn(memory: ProcessMemory, store: Store, start: number, end: 
  * that no frame and no environment array lies in a private page.
  */
 function moveStack(
-  kernel: Kernel,
   task: Task,
   memory: ProcessMemory,
   store: Store,
   stack: MapsLine,
   entry: Registers,
   maps: readonly MapsLine[],
-): BatchEntry {
+): { start: number; end: number } {
   const strings = statField(task.tid, STAT_ARG_START);
   const border = pageDown(strings);
   const sp = entry.get('rsp');
@@ -220,12 +226,7 @@ function moveStack(
   const start = Math.max(pageDown(stack.end - size), below + Math.min(SMALLEST_GAP, PAGE * 256));
   store.write(newSp, block);
   entry.set('rsp', newSp);
-  return storeMapping(
-    kernel,
-    Math.min(start, pageDown(newSp)),
-    border - Math.min(start, pageDown(newSp)),
-    PROT_READ | PROT_WRITE,
-  );
+  return { start: Math.min(start, pageDown(newSp)), end: border };
 }
 
 export const setAllBlocked = (tid: number): void => {

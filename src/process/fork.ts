@@ -6,7 +6,7 @@ import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { getLimit } from '../linux/rlimit.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { ownTid, readMaps } from '../linux/proc.js';
+import { type MapsLine, ownTid, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isSyscallStop,
@@ -16,9 +16,9 @@ import {
   stopEvent,
 } from '../linux/wait.js';
 import { PAGE, pageUp, Store } from '../memory/store.js';
-import { GATE_DATA, GATE_END, GATE_FOREIGN, GATE_START } from '../x64/gate.js';
+import { GATE_DATA, GATE_END, GATE_FOREIGN, GATE_PINS_MEMORY, GATE_START } from '../x64/gate.js';
 import { gateMappings, limitFiles, moveDescriptor, storeMapping } from './convert.js';
-import { batch, InjectionScope } from './inject.js';
+import { batch, borrow, type InjectionScope } from './inject.js';
 import { setPatience } from './kept-pages.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea, PROT_READ, PROT_WRITE, protectionBits } from './mapping.js';
@@ -26,8 +26,10 @@ import { type Generation, type Process, Space } from './model.js';
 import { pause, type Steps } from './steps.js';
 import type { Registers } from '../x64/registers.js';
 import type { Task } from './task.js';
+import type { TextCopy } from './text.js';
 
 const MFD_CLOEXEC = 1;
+const MADV_DONTFORK = 10;
 /** How much is copied before other events get their turn, in chunks of the store's. */
 const CHUNKS_PER_TURN = 2;
 
@@ -84,6 +86,42 @@ export class ChildTid {
   }
 }
 
+const CLONE_UNTRACED = 0x0080_0000;
+
+/** A child born with CLONE_UNTRACED would escape supervision: the flag is taken out of the call. */
+export class Untraced {
+  /** Where clone3's flags are, and what they were. */
+  readonly #flags: { address: number; word: Uint8Array } | undefined;
+  readonly #inRegister: boolean = false;
+
+  /** @param caller the registers of the call, changed where needed @param tid whose memory struct clone_args is in */
+  constructor(
+    caller: Registers,
+    nr: number,
+    readonly tid: number,
+  ) {
+    if (nr === SYS.clone && caller.get('rdi') & CLONE_UNTRACED) {
+      this.#inRegister = true;
+      caller.set('rdi', caller.get('rdi') - CLONE_UNTRACED);
+    } else if (nr === SYS.clone3) {
+      using memory = new ProcessMemory(tid);
+      const word = memory.read(caller.get('rdi'), 4);
+      if (word.length < 4 || !(word[2]! & (CLONE_UNTRACED >> 16))) return;
+      this.#flags = { address: caller.get('rdi'), word: word.slice() };
+      word[2] = word[2]! & ~(CLONE_UNTRACED >> 16);
+      memory.write(caller.get('rdi'), word);
+    }
+  }
+
+  /** Gives the caller's registers or memory back what the call said. */
+  undo(caller: Registers): void {
+    if (this.#inRegister) caller.set('rdi', caller.get('rdi') + CLONE_UNTRACED);
+    if (!this.#flags) return;
+    using memory = new ProcessMemory(this.tid);
+    memory.write(this.#flags.address, this.#flags.word);
+  }
+}
+
 /** Waits for a new task's birth stop, which may have come already. */
 export function* birthOf(task: Task): Steps<void> {
   if (!task.stopped) yield* task.nextStop();
@@ -92,9 +130,26 @@ export function* birthOf(task: Task): Steps<void> {
 /**
  * Gives the forked child, at its birth stop, memory of its own.
  * @param home the generation whose view the child continues
+ * @param text of the base, since before the fork
  */
-export function* separate(kernel: Kernel, parent: Process, child: Task, home: Generation): Steps<Space> {
-  const scope = new InjectionScope(kernel, child);
+export function* separate(
+  kernel: Kernel,
+  parent: Process,
+  child: Task,
+  home: Generation,
+  text: TextCopy,
+): Steps<Space> {
+  return yield* borrow(kernel, child, (scope) => separateBy(scope, kernel, parent, child, home, text));
+}
+
+function* separateBy(
+  scope: InjectionScope,
+  kernel: Kernel,
+  parent: Process,
+  child: Task,
+  home: Generation,
+  text: TextCopy,
+): Steps<Space> {
   // Room for one descriptor: the child's copy of the parent's store goes, and its number is within the limit.
   const limit = getLimit(child.tid, 'openFiles');
   const needed = BigInt(kernel.storeFd + 1);
@@ -104,14 +159,20 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   if (isError(created)) throw new Error(`memfd_create in the fork child ${child.tid}: errno ${-created}`);
   const store = new Store(child.tid, created);
   const source = parent.space.store;
-  // What the child has mapped; areas marked MADV_DONTFORK are not among them.
-  const areas = readMaps(child.tid).filter(
+  // What the child has mapped; areas marked MADV_DONTFORK are not among them, but what is sealed belongs to it.
+  const { sealed } = parent.space;
+  const isSealed = (area: MapsLine): boolean =>
+    sealed.some((range) => area.start < range.end && area.end > range.start);
+  const left = sealed.length > 0 ? readMaps(parent.space.hostPid).filter(isSealed) : [];
+  const areas = [...readMaps(child.tid), ...left].filter(
     (area) => isStoreArea(area) && (area.start < GATE_START || area.start >= GATE_END),
   );
   let chunks = 0;
   for (const area of areas) {
-    for (const _ of source.copyTo(store, area.start, area.end)) {
-      if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+    for (const { start, end } of notWiped(parent.space, area)) {
+      for (const _ of source.copyTo(store, start, end)) {
+        if (++chunks % CHUNKS_PER_TURN === 0) yield* pause(kernel.scheduler);
+      }
     }
   }
   store.write(GATE_START, kernel.gate.code);
@@ -127,11 +188,19 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
   const entries = areas.map((area) =>
     storeMapping(kernel, area.start, area.end - area.start, protectionBits(area.permissions)),
   );
+  for (const { start, end } of sealed) {
+    entries.push([SYS.mseal, start, end - start, 0], [SYS.madvise, start, end - start, MADV_DONTFORK]);
+  }
   for (const result of yield* batch(kernel, child, store, entries)) {
     if (isError(result))
       throw new Error(`mapping the store into the fork child ${child.tid}: errno ${-result}`);
   }
-  restoreText(parent, child, home);
+  text.clean(child.tid);
+  if (home.divergences.length > 0) {
+    using memory = new ProcessMemory(child.tid);
+    for (const { address, bytes } of home.divergences)
+      if (!memory.write(address, bytes)) throw new Error(`writing the text of the fork child ${child.tid}`);
+  }
 
   const space = new Space(kernel.scheduler, store, child.tid);
   const { heap } = parent.space;
@@ -143,17 +212,22 @@ export function* separate(kernel: Kernel, parent: Process, child: Task, home: Ge
     yield* scope.call(SYS.mprotect, start, end - start, PROT_READ | PROT_WRITE);
   }
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
+  space.stack = parent.space.stack;
+  space.sealed.push(...sealed);
+  if (sealed.length > 0) store.write(GATE_PINS_MEMORY, Uint8Array.of(1));
+  space.watched.adopt(parent.space.watched);
   space.usesDontFork = parent.space.usesDontFork;
-  space.alternateStacks.push(...parent.space.alternateStacks);
-  yield* scope.restore();
   return space;
 }
 
-/** The child's text is the base's: our breakpoints go, what its creator's generation saw instead comes. */
-function restoreText(parent: Process, child: Task, home: Generation): void {
-  if (parent.space.breakpoints.size === 0 && home.divergences.length === 0) return;
-  using memory = new ProcessMemory(child.tid);
-  for (const { address, original } of parent.space.breakpoints.values())
-    memory.write(address, Uint8Array.of(original));
-  for (const { address, bytes } of home.divergences) memory.write(address, bytes);
+/** The parts of an area that the child finds as its parent has them (MADV_WIPEONFORK). */
+function notWiped({ watched }: Space, { start, end }: MapsLine): { start: number; end: number }[] {
+  const parts: { start: number; end: number }[] = [];
+  let at = start;
+  for (const range of watched.overlapping(start, end)) {
+    if (range.what.kind !== 'wiped') continue;
+    parts.push({ start: at, end: Math.max(at, range.start) });
+    at = Math.min(end, range.end);
+  }
+  return [...parts, { start: at, end }];
 }

@@ -5,23 +5,28 @@
 import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
-import { ProcessMemory } from '../linux/memory.js';
-import { areasNotForked, hasSignalfd, kernelPlace, type MapsLine, readMaps } from '../linux/proc.js';
+import { areasNotForked, hasSignalfd, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
+import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import { PAGE } from '../memory/store.js';
 import { GATE_LISTS } from '../x64/gate.js';
+import { forgetSleeper, sleepingPlace } from './breakpoints.js';
+import type { Word } from '../x64/registers.js';
 import { setAllBlocked } from './convert.js';
 import { birthOf } from './fork.js';
 import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
-import { ask, wasAsleep } from './hold.js';
-import { aimAtGate, batch, call, InjectionScope, untilMarker } from './inject.js';
+import { askWithin, wasAsleep } from './hold.js';
+import { aimAtGate, batch, borrow, call, untilMarker } from './inject.js';
 import type { Kernel } from './kernel.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
-import { Condition, type Steps, TaskGone } from './steps.js';
+import { leaveInCall } from './place.js';
+import { setStubMask } from './raised.js';
+import { type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
+import { TextCopy } from './text.js';
 
 const CLONE_VM = 0x100;
 const CLONE_FS = 0x200;
@@ -38,62 +43,103 @@ const SECCOMP_SET_MODE_FILTER = 1;
 const WALL = 0x40000000;
 /** Milliseconds. */
 const LONGEST_VFORK = 1000;
+/** Milliseconds that one of the program's threads may take to come to a stop, before another one is asked. */
+const LONGEST_BORROWING = 1000;
 const MADV_DONTFORK = 10;
 const MADV_DOFORK = 11;
 
 /** Builds the additional filter of stub tasks. */
 export type StubFilter = (signalfdInUse: boolean) => Uint8Array;
 
-export function* createGeneration(kernel: Kernel, process: Process, filter: StubFilter): Steps<Generation> {
+/** @param deadline for what it has to wait for, as performance.now() says */
+export function* createGeneration(
+  kernel: Kernel,
+  process: Process,
+  filter: StubFilter,
+  deadline: number,
+): Steps<Generation> {
   const { space } = process;
   using _turn = yield* space.generationLock.acquire();
-  yield* untilNoVfork(kernel, space);
-  if (space.users > 1) {
-    throw new AtlasError('refused', `Process ${process.pid} is inside vfork.`, 'Try again in a moment.');
-  }
+  yield* untilAlone(kernel, process, deadline);
   try {
-    yield* ensureBaseAgent(kernel, process);
+    yield* ensureBaseAgent(kernel, process, deadline);
     using _lock = yield* space.lock.acquire();
     let privateMemory: MapsLine | undefined;
     let signalfdInUse = false;
+    using copy = new TextCopy(space.base);
     // The kernel copies the areas on another core while we look at them.
     const agent = yield* cloneBase(kernel, space, space.baseAgent!, () => {
       privateMemory = findPrivateMemory(process);
       signalfdInUse = hasSignalfd(process.pid);
     });
-    if (privateMemory) {
+    try {
+      if (process.ended || process.space !== space) throw new TaskGone(agent.tid);
+      if (privateMemory) refuse(process, privateMemory);
+      yield* prepareStubProcess(kernel, space, agent, filter(signalfdInUse));
+      copy.clean(agent.tid);
+    } catch (error) {
       yield* endHostProcess(kernel, space, agent.tid, [agent]);
-      refuse(process, privateMemory);
+      throw error;
     }
-    yield* prepareStubProcess(kernel, space, agent, filter(signalfdInUse));
+    if (process.ended || process.space !== space) throw new TaskGone(agent.tid);
     const generation = new Generation(kernel.scheduler, space.nextGeneration++, () => agent.tid, agent);
-    withoutBreakpoints(space, generation);
     space.generations.set(generation.id, generation);
     kernel.emit('generation-created', { pid: process.pid, generation: generation.id, host: agent.tid });
     return generation;
   } catch (error) {
-    if (space.generations.size === 1 && space.baseAgent === undefined) openGate(space, 'wantsPlural');
+    if (space.generations.size === 1) yield* becomePlain(kernel, space);
     throw error;
   }
 }
 
-/** A vfork child executes its program in a moment; one that does not is told of. */
-function* untilNoVfork(kernel: Kernel, space: Space): Steps<void> {
-  const deadline = performance.now() + LONGEST_VFORK;
-  while (space.users > 1 && performance.now() < deadline) yield* kernel.sleep(1);
+/** A vfork child executes its program in a moment; who shares the memory for longer would stay behind. */
+function* untilAlone(kernel: Kernel, process: Process, deadline: number): Steps<void> {
+  const { space } = process;
+  const latest = Math.min(deadline, performance.now() + LONGEST_VFORK);
+  while (space.users > 1 && performance.now() < latest) yield* kernel.sleep(1);
+  if (space.users === 1) return;
+  const others = [...kernel.processes.values()].filter((other) => other.space === space && other !== process);
+  throw new AtlasError(
+    'refused',
+    `Process ${process.pid} shares its memory with process ${others.map(({ pid }) => pid).join(', ')}, made by vfork or by clone with CLONE_VM.`,
+    'It would not live in the new generation: possible once it has ended or executes another program.',
+  );
 }
 
 /**
  * The base's helper; from here on memory calls go by way of the supervisor. The generation lock
  * is held; not the space's, which a thread that is borrowed may stand before.
  */
-export function* ensureBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
+export function* ensureBaseAgent(kernel: Kernel, process: Process, deadline: number): Steps<Task> {
   const { space } = process;
   closeGate(space, 'wantsPlural');
-  const agent = space.baseAgent ?? (yield* makeBaseAgent(kernel, process));
-  space.baseAgent = agent;
-  yield* untilGateIsEmpty(kernel, space);
-  return agent;
+  try {
+    const agent = space.baseAgent ?? (yield* makeBaseAgent(kernel, process, deadline));
+    space.baseAgent = agent;
+    yield* untilNoneIsLetThrough(kernel, process, deadline);
+    yield* untilGateIsEmpty(kernel, space, deadline);
+    return agent;
+  } catch (error) {
+    if (space.generations.size === 1) yield* becomePlain(kernel, space);
+    throw error;
+  }
+}
+
+/** Memory calls that were let through while there was one address space only: they are over once the thread stops. */
+function* untilNoneIsLetThrough(kernel: Kernel, process: Process, deadline: number): Steps<void> {
+  for (const thread of [...process.threads.values()]) {
+    if (!thread.letThrough) continue;
+    const stopped = yield* askWithin(kernel, thread, deadline, function* (held): Steps<void> {
+      wasAsleep((held.home.fetch(), held.home));
+    });
+    if (stopped === 'late') {
+      throw new AtlasError(
+        'not-finished',
+        `Thread ${thread.tid} of process ${process.pid} is inside a memory call, or stopped.`,
+        'Try again when it is over.',
+      );
+    }
+  }
 }
 
 /** Sends the helper away if no further generation needs it. */
@@ -103,14 +149,6 @@ export function* releaseBaseAgent(kernel: Kernel, process: Process): Steps<void>
   using _turn = yield* space.generationLock.acquire();
   using _lock = yield* space.lock.acquire();
   if (space.generations.size === 1) yield* becomePlain(kernel, space);
-}
-
-/** The breakpoints that wait in the base's text for sleepers were copied with it. */
-function withoutBreakpoints(space: Space, generation: Generation): void {
-  if (space.breakpoints.size === 0) return;
-  using memory = new ProcessMemory(generation.hostPid);
-  for (const { address, original } of space.breakpoints.values())
-    memory.write(address, Uint8Array.of(original));
 }
 
 /** A mapping behind the end of its file: nothing can be in it. */
@@ -141,9 +179,9 @@ function refuse({ pid }: Process, { start, name }: MapsLine): never {
 }
 
 /** Lower ones are disturbed less by an interruption. */
-function disturbance(process: Process, thread: Thread): number {
-  const place = kernelPlace(process.pid, thread.tid);
-  if (!place?.asleep) return 0;
+function disturbance(thread: Thread): number {
+  const place = sleepingPlace(thread);
+  if (!place) return 0;
   // The ones that are made again from the start: best without a timeout.
   if (place.nr !== SYS.epoll_wait && place.nr !== SYS.epoll_pwait) return 1;
   return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
@@ -153,42 +191,59 @@ function disturbance(process: Process, thread: Thread): number {
 function* borrowable(process: Process): Generator<Thread> {
   const later: { thread: Thread; rank: number }[] = [];
   for (const thread of process.threads.values()) {
-    if (thread.stub || thread.atLock || thread.ownTables || thread.inHomeCall) continue;
-    const rank = disturbance(process, thread);
+    const { at } = thread.place;
+    if (at !== 'home' || thread.turn !== 'free' || thread.ownTables || thread.held || thread.vforkChild)
+      continue;
+    const rank = disturbance(thread);
     if (rank <= 1) yield thread;
     else later.push({ thread, rank });
   }
   for (const { thread } of later.sort((a, b) => a.rank - b.rank)) yield thread;
 }
 
-function* makeBaseAgent(kernel: Kernel, process: Process): Steps<Task> {
-  for (const thread of borrowable(process)) {
-    if (thread.exited) continue;
-    let agent: Task | undefined;
-    const done = new Condition(kernel.scheduler);
-    const onGone = (): void => done.fulfil();
-    thread.onGone.add(onGone);
-    ask(thread, function* (held): Steps<void> {
-      wasAsleep((held.home.fetch(), held.home));
-      const scope = new InjectionScope(kernel, held.home);
-      const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
-      if (!isError(tid)) {
-        agent = kernel.task(held.home.newborn);
-        agent.role = 'base-agent';
-      }
-      yield* scope.restore();
-      thread.onGone.delete(onGone);
-      done.fulfil();
-    });
-    yield* done.wait();
-    if (!agent) continue;
-    yield* birthOf(agent);
-    setAllBlocked(agent.tid);
-    agent.space = process.space;
-    return agent;
-  }
-  throw new AtlasError('refused', `No thread of process ${process.pid} could be borrowed.`, 'Is it exiting?');
+function* makeBaseAgent(kernel: Kernel, process: Process, deadline: number): Steps<Task> {
+  let refusal = 0;
+  do {
+    for (const thread of borrowable(process)) {
+      const latest = Math.min(deadline, performance.now() + LONGEST_BORROWING);
+      let agent: Task | undefined;
+      yield* askWithin(kernel, thread, latest, function* (held): Steps<void> {
+        if (held.place.at !== 'home') return;
+        wasAsleep((held.home.fetch(), held.home));
+        yield* borrow(kernel, held.home, function* (scope) {
+          const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
+          if (isError(tid)) refusal = -tid;
+          else agent = ours(kernel.task(held.home.newborn), 'base-agent', process.space);
+        });
+      });
+      if (refusal !== 0) throw noFurtherTask('process', refusal);
+      if (!agent) continue;
+      yield* birthOf(agent);
+      setAllBlocked(agent.tid);
+      return agent;
+    }
+    yield* kernel.sleep(1);
+  } while (performance.now() < deadline && !process.ended);
+  throw new AtlasError(
+    'refused',
+    `No thread of process ${process.pid} could be borrowed: all are stopped, at work with Atlas, or ending.`,
+    'See `atlas threads`, and try again.',
+  );
 }
+
+/** A task that belongs to Atlas: it ends with the space that it serves. */
+function ours(task: Task, role: 'base-agent' | 'agent' | 'stub', space: Space): Task {
+  task.role = role;
+  task.space = space;
+  return task;
+}
+
+const noFurtherTask = (what: 'process' | 'task', errno: number): AtlasError =>
+  new AtlasError(
+    'refused',
+    `The kernel refused a further ${what} (errno ${errno}).`,
+    'Check RLIMIT_NPROC and the pids cgroup.',
+  );
 
 /** Sends a stopped task of ours to sleep in the gate. */
 export function park(kernel: Kernel, task: Task): void {
@@ -217,15 +272,8 @@ function* cloneBase(kernel: Kernel, space: Space, baseAgent: Task, meanwhile: ()
     const pid = yield* untilMarker(baseAgent, meanwhile);
     for (const { start, end } of left)
       yield* call(kernel, baseAgent, SYS.madvise, start, end - start, MADV_DONTFORK);
-    if (isError(pid)) {
-      throw new AtlasError(
-        'refused',
-        `The kernel refused a further process (errno ${-pid}).`,
-        'Check RLIMIT_NPROC and the pids cgroup.',
-      );
-    }
-    const agent = kernel.task(baseAgent.newborn);
-    agent.role = 'agent';
+    if (isError(pid)) throw noFurtherTask('process', -pid);
+    const agent = ours(kernel.task(baseAgent.newborn), 'agent', space);
     yield* birthOf(agent);
     return agent;
   });
@@ -244,8 +292,8 @@ function* prepareStubProcess(kernel: Kernel, space: Space, agent: Task, filter: 
     [SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0],
     [SYS.seccomp, SECCOMP_SET_MODE_FILTER, 0, at],
   ]);
-  const result = results.at(-1)!;
-  if (isError(result)) throw new Error(`the stub filter in ${agent.tid}: errno ${-result}`);
+  for (const result of results)
+    if (isError(result)) throw new Error(`preparing the stub process ${agent.tid}: errno ${-result}`);
 }
 
 /** One call by a generation's agent, in its turn. */
@@ -253,36 +301,24 @@ export function* agentCall(
   kernel: Kernel,
   generation: Generation,
   nr: number,
-  ...args: number[]
+  ...args: Word[]
 ): Steps<number> {
   using _turn = yield* generation.agentLock.acquire();
   return yield* call(kernel, generation.agent!, nr, ...args);
 }
 
-/** A stopped stub task, from the spares or newly made. */
+/** A stopped stub task, from the spares or newly made. Who does not use it gives it back (`giveBack`). */
 export function* takeStub(kernel: Kernel, generation: Generation): Steps<Task> {
-  return generation.spareStubs.pop() ?? (yield* makeStub(kernel, generation));
-}
-
-/** One more spare, made before it is needed: a waking thread does not wait for its making. */
-export function* addSpareStub(kernel: Kernel, generation: Generation): Steps<void> {
-  generation.spareStubs.push(yield* makeStub(kernel, generation));
-}
-
-function* makeStub(kernel: Kernel, generation: Generation): Steps<Task> {
+  for (let stub = generation.spareStubs.pop(); stub; stub = generation.spareStubs.pop())
+    if (!stub.gone) return stub;
   using _turn = yield* generation.agentLock.acquire();
   const agent = generation.agent!;
+  if (generation.ended) throw new TaskGone(agent.tid);
   const tid = yield* call(kernel, agent, SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
-  if (isError(tid)) {
-    throw new AtlasError(
-      'refused',
-      `The kernel refused a further task (errno ${-tid}).`,
-      'Check RLIMIT_NPROC and the pids cgroup.',
-    );
-  }
-  const stub = kernel.task(agent.newborn);
-  stub.role = 'stub';
+  if (isError(tid)) throw noFurtherTask('task', -tid);
+  const stub = ours(kernel.task(agent.newborn), 'stub', agent.space!);
   yield* birthOf(stub);
+  setStubMask(stub);
   return stub;
 }
 
@@ -314,7 +350,8 @@ export function* deleteGeneration(kernel: Kernel, process: Process, id: number):
   if (space.generations.size === 1) yield* becomePlain(kernel, space);
 }
 
-function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
+export function* endStubProcess(kernel: Kernel, space: Space, generation: Generation): Steps<void> {
+  using _turn = yield* generation.agentLock.acquire();
   generation.ended = true;
   const tasks = [generation.agent!, ...generation.spareStubs.splice(0)];
   yield* endHostProcess(kernel, space, generation.hostPid, tasks);
@@ -332,9 +369,9 @@ function* endHostProcess(kernel: Kernel, space: Space, pid: number, tasks: reado
 /** The same after an exec, whose image inherits the zombies of the old one's stub processes. */
 export function* reap(kernel: Kernel, task: Task, ended: readonly Task[]): Steps<void> {
   if (ended.length === 0) return;
-  const scope = new InjectionScope(kernel, task);
-  for (const { tid } of ended) yield* scope.call(SYS.wait4, tid, 0, WALL, 0);
-  yield* scope.restore();
+  yield* borrow(kernel, task, function* (scope) {
+    for (const { tid } of ended) yield* scope.call(SYS.wait4, tid, 0, WALL, 0);
+  });
 }
 
 export function* untilGone(task: Task): Steps<void> {
@@ -348,31 +385,82 @@ export function* untilGone(task: Task): Steps<void> {
   }
 }
 
+function* exitAgent(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  yield* agent.bringToStop();
+  agent.fetch();
+  aimAtGate(kernel, agent, SYS.exit, [code]);
+  agent.resume();
+}
+
 /** One plain address space again: no helper, and memory calls at native speed. */
 function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
+  if (space.users === 0) return;
   const agent = space.baseAgent;
   space.baseAgent = undefined;
   openGate(space, 'wantsPlural');
   if (!agent) return;
-  yield* agent.bringToStop();
-  agent.fetch();
-  agent.regs.set('rip', kernel.gate.call);
-  agent.regs.set('rax', SYS.exit);
-  agent.regs.set('rdi', 0);
-  agent.regs.set('orig_rax', -1);
-  agent.commit();
-  agent.resume();
+  yield* exitAgent(kernel, agent, 0);
   yield* untilGone(agent);
 }
 
-/** Ends all stub processes at once: the process itself is ending, or has become another image. */
-export function killGenerations(space: Space): number[] {
-  const hosts: number[] = [];
-  for (const generation of space.generations.values()) {
-    if (!generation.agent) continue;
-    generation.ended = true;
-    c.kill(generation.hostPid, SIGKILL);
-    hosts.push(generation.hostPid);
+/**
+ * For the base agent at its exit event, which it reaches when its process ends, and in execve behind the point at which
+ * that may still fail (fs/exec.c, de_thread). Neither goes on before the agent has gone; and with the stub
+ * processes their share in the file table goes first: nothing is held any more when the end is told, and execve finds
+ * a table that is its own, and keeps the record locks.
+ */
+export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): Steps<void> {
+  if (space.users === 1) {
+    const others = [...kernel.tasks.values()].filter((task) => task.space === space && task.role === 'agent');
+    killGenerations(kernel, space);
+    // Whoever has one of them at work is told of its end himself.
+    for (const other of others) while (!other.gone) yield* other.waiter ? kernel.sleep(1) : untilGone(other);
   }
-  return hosts;
+  agent.resume();
+}
+
+/** All threads of the program have left one by one: the base agent is the last. */
+export function* exitLast(kernel: Kernel, agent: Task, code: number): Steps<void> {
+  while (agent.waiter) yield* kernel.sleep(1);
+  // After exit_group it is on its way already.
+  if (!agent.gone && stopEvent(agent.status) !== PTRACE_EVENT_EXIT) yield* exitAgent(kernel, agent, code);
+}
+
+/** Ends all stub processes at once, one that is being made included: the process ends, or has become another image. */
+export function killGenerations(kernel: Kernel, space: Space): void {
+  for (const generation of space.generations.values()) if (generation.agent) generation.ended = true;
+  for (const task of kernel.tasks.values())
+    if (task.space === space && task.role === 'agent') c.kill(task.tid, SIGKILL);
+}
+
+/**
+ * Somebody else has killed a generation's host process. Its bytes are lost; who lives there cannot go on, so the
+ * process must not.
+ */
+export function loseGeneration(kernel: Kernel, space: Space, agent: Task, status: string): void {
+  for (const generation of space.generations.values()) {
+    if (generation.agent !== agent || generation.ended) continue;
+    generation.ended = true;
+    space.generations.delete(generation.id);
+    const process = space.hostProcess!;
+    const inhabitants = [...process.threads.values()].filter((thread) => thread.generation === generation);
+    const lost = inhabitants.filter((thread) => !becomesTheBases(thread));
+    kernel.emit('generation-lost', {
+      pid: process.pid,
+      generation: generation.id,
+      status,
+      threads: lost.map(({ tid }) => tid),
+    });
+    if (lost.length > 0) c.kill(process.pid, SIGKILL);
+  }
+}
+
+/** Of a lost generation's threads, those that have nothing of theirs in it yet go on in the base. */
+function becomesTheBases(thread: Thread): boolean {
+  if (thread.stub || thread.exited) return thread.exited;
+  if (thread.place.at === 'asleep') forgetSleeper(thread);
+  const { base } = thread.process.space;
+  if (thread.place.at === 'call') leaveInCall(thread, base, undefined, () => new Uint8Array());
+  else thread.generation = base;
+  return true;
 }

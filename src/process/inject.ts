@@ -6,7 +6,7 @@
  */
 import * as ptrace from '../linux/ptrace.js';
 import { GATE_LISTS, GATE_LIST_ENTRIES, GATE_FREE_END, GATE_START, MARKER } from '../x64/gate.js';
-import { ARGUMENTS, Registers } from '../x64/registers.js';
+import { ARGUMENTS, Registers, type Word } from '../x64/registers.js';
 import { c } from '../linux/ffi.js';
 import { threadGroup } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
@@ -36,7 +36,7 @@ export function atMarker(task: Task): boolean {
 }
 
 /** Sends the task to the gate with a call in its registers; it reports at the marker. */
-export function aimAtGate(kernel: Kernel, task: Task, nr: number, args: readonly number[]): void {
+export function aimAtGate(kernel: Kernel, task: Task, nr: number, args: readonly Word[]): void {
   const { regs } = task;
   regs.set('rip', kernel.gate.call);
   regs.set('rax', nr);
@@ -50,10 +50,15 @@ export function aimAtGate(kernel: Kernel, task: Task, nr: number, args: readonly
  * @param meanwhile is done while the call is under way
  */
 export function* untilMarker(task: Task, meanwhile?: () => void): Steps<number> {
-  for (let first = true; ; first = false) {
-    task.resume();
-    if (first) meanwhile?.();
-    yield* task.nextStop();
+  task.resume();
+  meanwhile?.();
+  return yield* arrivalAtMarker(task);
+}
+
+/** The same for a task that runs already, or has arrived meanwhile. */
+export function* arrivalAtMarker(task: Task): Steps<number> {
+  for (;;) {
+    if (!task.stopped) yield* task.nextStop();
     if (atMarker(task)) return task.regs.signed('rdi');
     const event = stopEvent(task.status);
     if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK)
@@ -61,17 +66,22 @@ export function* untilMarker(task: Task, meanwhile?: () => void): Steps<number> 
     // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
     // All signals are blocked; SIGSTOP cannot be. It is sent again when the task is given back.
     if (isSignalStop(task.status)) task.postponed.push(stopSignal(task.status));
+    task.resume();
   }
 }
 
 /** One system call by a task whose registers nobody needs (an agent, or inside a scope). */
-export function* call(kernel: Kernel, task: Task, nr: number, ...args: number[]): Steps<number> {
+export function* call(kernel: Kernel, task: Task, nr: number, ...args: Word[]): Steps<number> {
   task.fetch();
   aimAtGate(kernel, task, nr, args);
   return yield* untilMarker(task);
 }
 
-export type BatchEntry = readonly [nr: number, ...args: number[]];
+export type BatchEntry = readonly [nr: number, ...args: Word[]];
+
+/** Words of a list's entry: the number, six arguments, the result. */
+const ENTRY_WORDS = 8;
+const ENTRY_BYTES = ENTRY_WORDS * 8;
 
 /**
  * Many system calls with one stop. The list lies in the store at GATE_LISTS, so one batch per space at a
@@ -86,44 +96,71 @@ export function* batch(
   const results: number[] = [];
   for (let from = 0; from < entries.length; from += GATE_LIST_ENTRIES) {
     const part = entries.slice(from, from + GATE_LIST_ENTRIES);
-    const list = new BigInt64Array(part.length * 8);
-    for (const [index, entry] of part.entries()) {
-      for (const [word, value] of entry.entries()) list[index * 8 + word] = BigInt(value);
-    }
-    const bytes = new Uint8Array(list.buffer);
-    store.write(GATE_LISTS, bytes);
-    task.fetch();
-    aimAtGate(kernel, task, 0, []);
-    task.regs.set('rip', kernel.gate.batch);
-    task.regs.set('rbx', GATE_LISTS);
-    task.regs.set('r12', part.length);
-    task.commit();
+    aimAtList(kernel, task, store, part, 0);
     yield* untilMarker(task);
-    store.read(GATE_LISTS, bytes);
-    for (const index of part.keys()) results.push(Number(list[index * 8 + 7]));
+    results.push(...resultsOf(store, part.length, 0));
   }
   return results;
 }
 
+/** Sends the task to the gate with a list of calls. @param first place in the list area */
+export function aimAtList(
+  kernel: Kernel,
+  task: Task,
+  store: Store,
+  entries: readonly BatchEntry[],
+  first: number,
+): void {
+  const list = new BigInt64Array(entries.length * ENTRY_WORDS);
+  for (const [index, entry] of entries.entries()) {
+    for (const [word, value] of entry.entries()) list[index * ENTRY_WORDS + word] = BigInt(value);
+  }
+  store.write(GATE_LISTS + first * ENTRY_BYTES, new Uint8Array(list.buffer));
+  task.fetch();
+  aimAtGate(kernel, task, 0, []);
+  task.regs.set('rip', kernel.gate.batch);
+  task.regs.set('rbx', GATE_LISTS + first * ENTRY_BYTES);
+  task.regs.set('r12', entries.length);
+  task.commit();
+}
+
+export function resultsOf(store: Store, count: number, first: number): number[] {
+  const list = new BigInt64Array(count * ENTRY_WORDS);
+  store.read(GATE_LISTS + first * ENTRY_BYTES, new Uint8Array(list.buffer));
+  return Array.from({ length: count }, (_, index) => Number(list[index * ENTRY_WORDS + ENTRY_WORDS - 1]));
+}
+
 /**
- * Borrows a program's thread: remembers registers and signal mask, blocks all signals, and gives both
- * back. Between, the task performs calls for us. The task must be stopped; a call it was interrupted in is
+ * Borrows a program's thread for `work`: remembers registers and signal mask, blocks all signals, and gives both
+ * back, however the work ends. The task must be stopped, and is left stopped; a call it was interrupted in is
  * restarted by the kernel afterwards, as after any stop (ptrace(2), "Syscall-stops").
  */
+export function* borrow<T>(kernel: Kernel, task: Task, work: (scope: InjectionScope) => Steps<T>): Steps<T> {
+  const scope = new InjectionScope(kernel, task);
+  try {
+    return yield* work(scope);
+  } finally {
+    yield* scope.restore();
+  }
+}
+
+/** What `borrow` does, for those whose work ends elsewhere. */
 export class InjectionScope {
   readonly #saved = new Registers();
   readonly #mask = new Uint8Array(ptrace.SIGSET_SIZE);
+  readonly #image: number;
 
   constructor(
     readonly kernel: Kernel,
     readonly task: Task,
   ) {
+    this.#image = task.image;
     this.#saved.assign(task.fetch());
     ptrace.getSigmask(task.tid, this.#mask);
     ptrace.setSigmask(task.tid, ALL_SIGNALS);
   }
 
-  call(nr: number, ...args: number[]): Steps<number> {
+  call(nr: number, ...args: Word[]): Steps<number> {
     return call(this.kernel, this.task, nr, ...args);
   }
 
@@ -132,9 +169,10 @@ export class InjectionScope {
     return this.#saved;
   }
 
-  /** Leaves the task stopped, as it was found. */
+  /** Leaves the task stopped, as it was found; unless it has ended, or executes another program. */
   *restore(): Steps<void> {
     const { task } = this;
+    if (task.gone || task.image !== this.#image) return;
     const restarts = this.#saved.signed('orig_rax') >= 0 && isRestart(this.#saved.signed('rax'));
     if (restarts) {
       // The kernel looks at restart codes only on its way out through signal work: an interrupt takes it there.

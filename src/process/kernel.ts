@@ -28,7 +28,10 @@ export class Kernel {
     readonly setTimer: (milliseconds: number, ring: () => void) => void,
     onDefect: (where: string, error: unknown) => void,
   ) {
-    this.scheduler = new Scheduler((program, error) => onDefect(program.name, error));
+    this.scheduler = new Scheduler({
+      defect: (program, error) => onDefect(program.name, error),
+      restless: ({ name }, measure) => emit('restless', { program: name, ...measure }),
+    });
     this.gate = assembleGate(storeFd);
     const bytes = new Uint8Array(XSTATE_BYTES);
     this.xstate = { bytes, address: addressOf(bytes), length: bytes.length };
@@ -39,6 +42,21 @@ export class Kernel {
     const over = new Condition(this.scheduler);
     this.setTimer(milliseconds, () => over.fulfil());
     yield* over.wait();
+  }
+
+  /**
+   * Waits for the condition, not longer than until `deadline`.
+   * @param deadline as performance.now() says
+   * @returns whether it is fulfilled
+   */
+  *within(condition: Condition, deadline: number): Steps<boolean> {
+    if (condition.fulfilled) return true;
+    const program = this.scheduler.current;
+    this.setTimer(Math.max(1, Math.ceil(deadline - performance.now())), () => {
+      if (condition.waiter === program && program) this.scheduler.wake(condition);
+    });
+    yield condition;
+    return condition.fulfilled;
   }
 
   task(tid: number): Task {

@@ -7,6 +7,7 @@ import * as ptrace from '../linux/ptrace.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { EACCES, ENOENT, ENOEXEC, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
+import { hasSignal } from '../linux/proc.js';
 import { spawnImage } from '../linux/spawn.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { PTRACE_EVENT_EXEC, PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
@@ -20,6 +21,8 @@ import type { Task } from './task.js';
 const PR_SET_NO_NEW_PRIVS = 38;
 const SECCOMP_SET_MODE_FILTER = 1;
 const CAP_SYS_ADMIN = 21;
+const SIG_IGN = 1n;
+const SIGNALS = 64;
 const SCRATCH = 8 << 20;
 /** Node marks its own as close-on-exec; a dup2 onto itself makes them inheritable (posix_spawn(3)). */
 const STANDARD_STREAMS = [[0, 0], [1, 1], [2, 2]] as const; // biome-ignore format: one row
@@ -28,6 +31,11 @@ export interface Command {
   argv: readonly string[];
   env: Readonly<Record<string, string>>;
   filter: Uint8Array;
+  /** Standard streams that it finds closed. */
+  closed: readonly number[];
+  /** What it finds blocked and ignored; bit n-1 stands for signal n. */
+  blockedSignals: bigint;
+  ignoredSignals: bigint;
 }
 
 /** The file that execvp(3) would execute. */
@@ -99,6 +107,8 @@ export function* launch(kernel: Kernel, command: Command): Steps<Task> {
     yield* rawCall(task, launcher.syscall, SYS.prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   using memory = new ProcessMemory(pid);
   yield* installFilter(task, launcher, memory, command.filter);
+  for (const stream of command.closed) yield* rawCall(task, launcher.syscall, SYS.close, stream);
+  yield* ignoreSignals(task, launcher, memory, command.ignoredSignals);
   const error = yield* execute(task, launcher, memory, [file, ...command.argv], command.env);
   if (error === -ENOEXEC) {
     // As execvp(3): a script without an interpreter line belongs to the shell.
@@ -111,7 +121,18 @@ export function* launch(kernel: Kernel, command: Command): Steps<Task> {
     );
     if (again !== 0) throw commandError(command.argv[0]!, -again);
   } else if (error !== 0) throw commandError(command.argv[0]!, -error);
+  ptrace.setSigmask(task.tid, new Uint8Array(new BigUint64Array([command.blockedSignals]).buffer));
   return task;
+}
+
+/** Ignored signals stay ignored through exec (signal(7), "Signal dispositions"). */
+function* ignoreSignals(task: Task, launcher: Launcher, memory: ProcessMemory, mask: bigint): Steps<void> {
+  // struct kernel_sigaction { handler, flags, restorer, mask }
+  memory.write(launcher.scratch, new Uint8Array(new BigUint64Array([SIG_IGN, 0n, 0n, 0n]).buffer));
+  for (let signal = 1; signal <= SIGNALS; signal++) {
+    if (!hasSignal(mask, signal)) continue;
+    yield* rawCall(task, launcher.syscall, SYS.rt_sigaction, signal, launcher.scratch, 0, ptrace.SIGSET_SIZE);
+  }
 }
 
 function* installFilter(

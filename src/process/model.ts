@@ -11,8 +11,11 @@ import type { Hold } from './hold.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
 import { Heap } from './heap.js';
+import { HOME, type Place } from './place.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
+import type { TextCopy } from './text.js';
+import { WatchedRanges } from './watched.js';
 
 /** Bytes of a generation that differ from what the base had when they were written. */
 export interface Divergence {
@@ -24,6 +27,12 @@ export class Generation {
   /** Never runs program code; stopped in the gate between the calls it performs. Undefined for the base. */
   readonly agent: Task | undefined;
   readonly divergences: Divergence[] = [];
+  /** Breakpoint bytes in the text of its host process, by address. */
+  readonly breakpoints = new Map<number, Breakpoint>();
+  /** Where there ever was one: a trap may be heard of after its breakpoint has gone. */
+  readonly trapAddresses = new Set<number>();
+  /** Copies of the text that are being made, and must not keep what is ours in it. */
+  readonly copies = new Set<TextCopy>();
   /** Its host process was told to end: by us, so that the end of a stub means nothing more. */
   ended = false;
   /** Held by whoever has the agent perform calls. */
@@ -57,19 +66,32 @@ export class Space {
   readonly lock: Lock;
   /** Held, before `lock`, by whoever changes the set of generations. */
   readonly generationLock: Lock;
+  /** Held, before all others, by whoever was asked to change generations, threads or text (change.ts). */
+  readonly changeLock: Lock;
+  /** Nobody runs program code: a fork copies the memory. */
+  hold: Hold | undefined;
   /** The base's helper thread; exists only while there is more than one generation. */
   baseAgent: Task | undefined;
   /** Processes that run in this space: more than one during vfork. */
   users = 0;
+  /** The one that the space was made for; the others borrow it. */
+  hostProcess: Process | undefined;
   /** Some areas are marked MADV_DONTFORK: the clone of a generation would leave them out too. */
   usesDontFork = false;
-  /** What threads have named as alternate signal stacks, ever. */
-  readonly alternateStacks: { start: number; end: number }[] = [];
   /** Why memory calls go by way of the supervisor (gate-mode.ts): there is, or will be, a second generation. */
   wantsPlural = false;
-  /** The heap grows beyond what is mapped for it. */
-  heapGrows = false;
+  /** Somebody needs the mappings to himself (gate-mode.ts, alone). */
+  exclusive = false;
   readonly heap: Heap;
+  /** What only the supervisor may change. */
+  readonly watched: WatchedRanges;
+  /** The initial thread's stack, as far as it may grow. */
+  stack = { start: 0, end: 0 };
+  /**
+   * Memory of the store that the program has sealed (mseal(2)), for good. A fork child could not get its own
+   * store there: the kernel leaves it out (MADV_DONTFORK), and the child maps and seals it anew.
+   */
+  readonly sealed: { start: number; end: number }[] = [];
   /** Somebody looks through the kept pages; how patient the gate shall be afterwards (kept-pages.ts). */
   sweeping = false;
   patience = 1024;
@@ -77,10 +99,6 @@ export class Space {
   sweptAt = Number.NEGATIVE_INFINITY;
   /** Code that rewritten call sites jump to. */
   readonly islands: Island[] = [];
-  /** Breakpoint bytes in the base's text, by address. */
-  readonly breakpoints = new Map<number, Breakpoint>();
-  /** Where there ever was one: a trap may be heard of after its breakpoint has gone. */
-  readonly trapAddresses = new Set<number>();
 
   constructor(
     scheduler: Scheduler,
@@ -90,7 +108,9 @@ export class Space {
   ) {
     this.lock = new Lock(scheduler);
     this.heap = new Heap(store);
+    this.watched = new WatchedRanges(store);
     this.generationLock = new Lock(scheduler);
+    this.changeLock = new Lock(scheduler);
     this.generations.set(0, new Generation(scheduler, 0, () => this.hostPid));
   }
 
@@ -113,12 +133,14 @@ export interface Island {
 
 /** A breakpoint in the text of one generation's host process. */
 export interface Breakpoint {
+  /** Whose text it is. */
+  text: Generation;
   address: number;
   /** The byte below the 0xcc. */
   original: number;
   /** Threads that sleep in the kernel and will come out here. */
   sleepers: Set<Thread>;
-  /** Threads that are expected here on their return from a replaced function, and what is done with them. */
+  /** Threads that are expected here on their return from a replaced function. */
   visitors: Map<Thread, Request>;
   /** Threads on their way past it; the byte is away meanwhile. */
   stepping: number;
@@ -133,36 +155,37 @@ export interface StashedSignal {
 /** What a thread is asked to do at its next convenient stop. */
 export type Request = (thread: Thread) => import('./steps.js').Steps<void>;
 
+/**
+ * Who decides when the thread goes on. `free`: its next stop is the dispatcher's. `taken`: a program works on it,
+ * and its stops belong to that. The others are taken, too, and stand, stopped, until what they wait for comes.
+ */
+export type Turn = 'free' | 'taken' | 'at the lock' | 'at the barrier';
+
 export class Thread {
   /** The generation whose code the thread runs next. */
   generation: Generation;
-  /** Executes the thread's code while it lives outside the base. */
-  stub: Task | undefined;
+  /** Where its user-mode state is; changed by place.ts only. */
+  place: Place = HOME;
+  /** Changed by turns.ts only. */
+  turn: Turn = 'free';
   /** Programs that want the thread stopped at a plain place. */
   readonly requests: Request[] = [];
-  /** A program works on this thread: its stops belong to it. */
-  busy = false;
-  /**
-   * While the home makes a call for the thread: the thread's own registers, to go on with. The stub may be
-   * taken away meanwhile; then `callerXstate` keeps the vector state.
-   */
+  /** While its home makes a call for it, the thread's own registers. */
   readonly caller = new Registers();
-  inHomeCall = false;
   /** It has left the process's file table or working directory (unshare): a stub would use the wrong ones. */
   ownTables = false;
-  /** It stands, stopped, before a call for which the space's lock is needed. */
-  atLock = false;
-  callerXstate: Uint8Array | undefined;
-  /** Asleep in the kernel at home, and caught at this breakpoint when it returns. */
-  caughtAt: Breakpoint | undefined;
-  /** The sleeper has SIGTRAP blocked, which the breakpoint's hit undoes. */
+  /** Its memory call was let through at home, and it has not stopped since: the call may be under way. */
+  letThrough = false;
+  /** When it was last expected at a breakpoint, it had SIGTRAP blocked, which the breakpoint's hit undoes. */
   trapBlocked = false;
+  /** It waits, in the kernel and not to be interrupted, for the child that it has made with vfork. */
+  vforkChild: Process | undefined;
+  /** When a call of its was made again with its whole time-out, as performance.now() says. */
+  startedAnew = Number.NEGATIVE_INFINITY;
   /** Of its last move out of the base, from the asking to the stub's running. */
   lastPauseMicroseconds = 0;
-  /** What a woken sleeper does before it goes on, instead of moving to its generation. */
-  onWaking: Request | undefined;
-  /** It runs no more: `onGone` has been called, and nothing that is asked of it will be served. */
-  exited = false;
+  /** What it has named as its alternate signal stack, unless it has taken that back. */
+  alternateStack: { start: number; end: number } | undefined;
   /** Called once when the thread has ended. */
   readonly onGone = new Set<() => void>();
   /** A job-control stop holds it. */
@@ -183,9 +206,29 @@ export class Thread {
     home.thread = this;
   }
 
+  /** The task that runs the thread's code while it lives outside the base. */
+  get stub(): Task | undefined {
+    const { place } = this;
+    return place.at === 'home' || place.at === 'gone' ? undefined : place.stub;
+  }
+
   /** The task that runs the thread's code now. */
   get runner(): Task {
     return this.stub ?? this.home;
+  }
+
+  /** The generation whose text its runner executes: of a sleeper that is to move, the one that it sleeps in. */
+  get text(): Generation {
+    return this.stub ? this.generation : this.process.space.base;
+  }
+
+  get busy(): boolean {
+    return this.turn !== 'free';
+  }
+
+  /** It runs no more: nothing that is asked of it will be served. */
+  get exited(): boolean {
+    return this.place.at === 'gone';
   }
 }
 
@@ -193,14 +236,10 @@ export class Process {
   readonly threads = new Map<number, Thread>();
   command = '';
   executable = '';
-  /** Nobody runs program code: a fork copies the memory. */
-  hold: Hold | undefined;
   ended = false;
+  /** It wanted to trace, or to be traced, and its user was told why that fails. */
+  toldOfTracing = false;
   readonly patches: AppliedPatchRecord[] = [];
-  /** A rollout or a settling is under way: generations and threads are its own. */
-  patching = false;
-  /** What earlier patches left, for the next one to build on: the patcher's own record. */
-  applied: unknown;
 
   constructor(
     readonly pid: number,
@@ -215,4 +254,6 @@ export interface AppliedPatchRecord {
   strategy: 'local' | 'global';
   state: 'rolling-out' | 'settled';
   functions: { name: string; address: number }[];
+  /** What this patch and those before it leave, for the next one to build on: the patcher's own record. */
+  leaves: unknown;
 }

@@ -3,7 +3,7 @@
  * after exec. Any `syscall` instruction serves; system-call stops before and after it delimit the call.
  */
 import { isSignalStop, isSyscallStop, stopSignal } from '../linux/wait.js';
-import { ARGUMENTS } from '../x64/registers.js';
+import { ARGUMENTS, type Word } from '../x64/registers.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
 
@@ -11,7 +11,7 @@ import type { Task } from './task.js';
  * @param at address of a `syscall` instruction in the task's memory
  * @returns the result; the task is left in the system-call exit stop
  */
-export function* rawCall(task: Task, at: number, nr: number, ...args: number[]): Steps<number> {
+export function* rawCall(task: Task, at: number, nr: number, ...args: Word[]): Steps<number> {
   const regs = task.fetch();
   regs.set('rip', at);
   regs.set('rax', nr);

@@ -7,7 +7,6 @@
  * gets the same slots.
  */
 import { statSync } from 'node:fs';
-import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { type MapsLine, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
@@ -31,12 +30,12 @@ export interface Text {
   offset: number;
 }
 
-/** How the rewriting reaches the address spaces in which the text is mapped. */
+/** How the rewriting reaches the base; the other generations are the space's. */
 export interface Reach {
-  /** One task of each host process. */
-  tasks: readonly number[];
-  /** Performs a call in all of them. */
-  call: (...entry: BatchEntry) => Steps<number>;
+  /** A task of the base's host process. */
+  task: number;
+  /** Maps an island in all of them, or in none. */
+  map: (entry: BatchEntry) => Steps<number>;
 }
 
 const ISLAND_SIZE = 2 * PAGE;
@@ -49,7 +48,8 @@ const HEAP_ROOM = 2 ** 30;
 const PIECE = 1 << 20;
 
 export function* rewriteCallSites(kernel: Kernel, space: Space, text: Text, reach: Reach): Steps<void> {
-  const memories = reach.tasks.map((task) => new ProcessMemory(task));
+  const hosts = [...space.generations.values()].filter(({ agent }) => agent).map(({ hostPid }) => hostPid);
+  const memories = [reach.task, ...hosts].map((task) => new ProcessMemory(task));
   try {
     const sites = callSitesOf(text, memories[0]!);
     if (sites.length === 0) return;
@@ -112,16 +112,14 @@ function* islandFor(
     if (isNear(text, island.start) && (island.sites.length + added) * SLOT_SIZE <= ISLAND_SIZE) return island;
   }
   if (sites.length * SLOT_SIZE > ISLAND_SIZE) return undefined;
-  for (const start of placesFor(space, text, readMaps(reach.tasks[0]!))) {
+  for (const start of placesFor(space, text, readMaps(reach.task))) {
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-    const mapped = yield* reach.call(SYS.mmap, start, ISLAND_SIZE, PROT_READ | PROT_EXEC, flags, -1, 0);
-    if (mapped === start) {
-      const island: Island = { start, sites: [] };
-      space.islands.push(island);
-      return island;
-    }
-    // Before Linux 4.17 the flag was a hint.
-    if (!isError(mapped)) yield* reach.call(SYS.munmap, mapped, ISLAND_SIZE);
+    // Executable from the start: a process under PR_SET_MDWE cannot make it so later.
+    const mapped = yield* reach.map([SYS.mmap, start, ISLAND_SIZE, PROT_READ | PROT_EXEC, flags, -1, 0]);
+    if (mapped !== start) continue;
+    const island: Island = { start, sites: [] };
+    space.islands.push(island);
+    return island;
   }
   return undefined;
 }
@@ -170,9 +168,11 @@ function fillIsland(
     first = Math.min(first, at);
     end = Math.max(end, at + SLOT_SIZE);
   }
+  const bytes = slots.subarray(first, end);
   for (const memory of memories) {
-    if (!memory.write(island.start + first, slots.subarray(first, end)))
-      throw new Error('an island cannot be written');
+    if (!memory.write(island.start + first, bytes)) throw new Error('an island cannot be written');
+    const there = memory.read(island.start + first, bytes.length);
+    if (Buffer.compare(there, bytes) !== 0) throw new Error('an island does not hold what was written');
   }
 }
 

@@ -5,6 +5,7 @@
  * PTRACE_SINGLESTEP stops the home before the handler's first instruction (kernel/signal.c,
  * signal_delivered). From there the thread goes on in its generation.
  */
+import { isError } from '../linux/errno.js';
 import { c } from '../linux/ffi.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
@@ -20,18 +21,21 @@ import {
   stopSignal,
 } from '../linux/wait.js';
 import { GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
-import { isStaleHit, letSleeperGo, unwindHit } from './breakpoints.js';
+import { forgetSleeper, isStaleHit, stillCaught, unwindHit } from './breakpoints.js';
 import { park } from './generation.js';
 import { leaksEintr, windBack } from './hold.js';
-import { InjectionScope } from './inject.js';
+import { borrow } from './inject.js';
 import type { Kernel } from './kernel.js';
-import { moveOut, transplant } from './migrate.js';
+import { moveOutTo, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
 import { postpone, stopParked } from './parking.js';
+import type { Waking } from './place.js';
+import { raisedSignal } from './raised.js';
 import { stepOver } from './step-over.js';
 import type { Steps } from './steps.js';
 import type { Task } from './task.js';
-import { type Deliver, letGo, occupy } from './turns.js';
+import { type Deliver, letGo, lockSpace, occupy } from './turns.js';
+import type { Registers } from '../x64/registers.js';
 
 /** Longer than any of the gate's routines. */
 const MOST_STEPS = 400;
@@ -60,7 +64,7 @@ const isIgnored = (thread: Thread, signal: number): boolean => {
 };
 
 /** Whether the fault was raised by the kernel and not sent by a program (sigaction(2), si_code). */
-function isKernelsOwn(task: Task): boolean {
+export function isKernelsOwn(task: Task): boolean {
   const info = new DataView(new ArrayBuffer(ptrace.SIGINFO_SIZE));
   ptrace.getSiginfo(task.tid, new Uint8Array(info.buffer));
   return info.getInt32(8, true) > 0;
@@ -86,38 +90,46 @@ function reportFault(kernel: Kernel, thread: Thread, task: Task, signal: number)
   });
 }
 
+/**
+ * For the SIGTRAP stop of a thread's runner.
+ * @returns whether it ran into a breakpoint of ours; then it goes on as that says
+ */
+export function hitBreakpoint(kernel: Kernel, thread: Thread): boolean {
+  const { runner, text, place } = thread;
+  const address = runner.fetch().get('rip') - 1;
+  const breakpoint = text.breakpoints.get(address);
+  if (!breakpoint && !isStaleHit(runner, text, address)) return false;
+  const visit = breakpoint?.visitors.get(thread);
+  const expected = !breakpoint || visit !== undefined || place.at === 'asleep';
+  unwindHit(runner, address, runner !== thread.home || (expected && thread.trapBlocked));
+  if (expected) thread.trapBlocked = false;
+  if (place.at === 'asleep') wakeUpAt(kernel, thread);
+  else if (!breakpoint) letGo(thread);
+  else if (visit) occupy(kernel, thread, 'return', welcome(thread, breakpoint, visit));
+  else occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
+  return true;
+}
+
+/** A sleeper is awake, its runner stopped at a plain place. */
+export function wakeUpAt(kernel: Kernel, thread: Thread): void {
+  const then = forgetSleeper(thread);
+  if (then.kind === 'stays') letGo(thread);
+  else occupy(kernel, thread, 'waking', goOnAs(kernel, thread, then));
+}
+
+/** What a sleeper does that has woken up, and stands stopped at a plain place. */
+function* goOnAs(kernel: Kernel, thread: Thread, then: Waking): Steps<void> {
+  if (then.kind === 'moves') moveOutTo(kernel, thread, thread.generation, then.stub);
+  else if (then.kind === 'does') yield* then.work(thread);
+}
+
 /** A signal-delivery stop of a thread that lives at home. */
 export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void {
   const { home } = thread;
+  if (signal === SIGTRAP && hitBreakpoint(kernel, thread)) return;
   const rip = home.fetch().get('rip');
-  if (signal === SIGTRAP) {
-    const breakpoint = thread.process.space.breakpoints.get(rip - 1);
-    if (!breakpoint && isStaleHit(thread, rip - 1)) {
-      unwindHit(thread, rip - 1);
-      occupy(kernel, thread, 'waking', wake(kernel, thread));
-      return;
-    }
-    if (breakpoint) {
-      unwindHit(thread, rip - 1);
-      const generation = thread.generation;
-      const wasSleeper = thread.caughtAt !== undefined;
-      letSleeperGo(thread);
-      if (thread.onWaking) {
-        const { onWaking } = thread;
-        thread.onWaking = undefined;
-        occupy(kernel, thread, 'waking', onWaking(thread));
-        return;
-      }
-      const visit = breakpoint.visitors.get(thread);
-      if (visit) occupy(kernel, thread, 'return', welcome(thread, breakpoint, visit));
-      else if (!wasSleeper) occupy(kernel, thread, 'breakpoint', stepOver(thread, breakpoint));
-      else if (generation.agent) occupy(kernel, thread, 'waking', moveOut(kernel, thread, generation));
-      else letGo(thread);
-      return;
-    }
-  }
   if (rip === kernel.gate.zeroing && (signal === SIGSEGV || signal === SIGBUS) && isKernelsOwn(home)) {
-    home.regs.set('rip', kernel.gate.recycling.failed);
+    home.regs.set('rip', kernel.gate.recyclingFailed);
     home.commit();
     letGo(thread);
     return;
@@ -134,36 +146,27 @@ export function homeSignal(kernel: Kernel, thread: Thread, signal: number): void
     letGo(thread);
     return;
   }
-  if (thread.caughtAt && isCaught(thread, signal)) {
+  if (thread.place.at === 'asleep' && isCaught(thread, signal)) {
     occupy(kernel, thread, 'waking signal', wakeBySignal(kernel, thread, signal));
     return;
   }
+  // Slipped through: what it was caught for is made good at the next stop, before it runs.
+  if (thread.place.at === 'asleep' && !stillCaught(thread)) home.interrupt();
   letGo(thread, signal);
 }
 
-/** A thread has come to where it was expected; if it stays in the base, it goes on past the breakpoint. */
+/** A thread has come to where it was expected; if it stays where it was, it goes on past the breakpoint. */
 function* welcome(thread: Thread, breakpoint: Breakpoint, visit: Request): Steps<void> {
+  const { text } = thread;
   yield* visit(thread);
-  if (!thread.stub) yield* stepOver(thread, breakpoint);
+  if (thread.text === text) yield* stepOver(thread, breakpoint);
 }
 
-/** A sleeper that counts as moved is awake, at a plain place: it goes on in its generation. */
-export function* wake(kernel: Kernel, thread: Thread): Steps<void> {
-  const { generation, onWaking } = thread;
-  thread.onWaking = undefined;
-  letSleeperGo(thread);
-  if (onWaking) yield* onWaking(thread);
-  else if (generation.agent) yield* moveOut(kernel, thread, generation);
-}
-
-/** A sleeper that counts as moved is woken by a handler: the handler runs in its new generation. */
+/** A sleeper is woken by a handler: what it was to do as it wakes up, it does before the handler. */
 function* wakeBySignal(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
-  const { generation, onWaking } = thread;
-  thread.onWaking = undefined;
-  letSleeperGo(thread);
+  const then = forgetSleeper(thread);
   yield* enterHandler(thread, signal);
-  if (onWaking) yield* onWaking(thread);
-  else if (generation.agent) yield* moveOut(kernel, thread, generation);
+  yield* goOnAs(kernel, thread, then);
 }
 
 /** From its signal-delivery stop, takes the home to the first instruction of the handler. */
@@ -186,7 +189,6 @@ function* enterHandler(thread: Thread, signal: number): Steps<void> {
  */
 function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliver> {
   const { home } = thread;
-  const { start, end, failed } = kernel.gate.recycling;
   const info = new Uint8Array(ptrace.SIGINFO_SIZE);
   ptrace.getSiginfo(home.tid, info);
   const mask = new Uint8Array(ptrace.SIGSET_SIZE);
@@ -196,8 +198,10 @@ function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliv
   stepping[0] = 0xff & ~(1 << (SIGTRAP - 1));
   ptrace.setSigmask(home.tid, stepping);
   const { regs } = home;
-  if (regs.get('rip') >= start && regs.get('rip') < end) {
-    regs.set('rip', failed);
+  const rip = regs.get('rip');
+  const loop = kernel.gate.loops.find(({ start, end }) => rip >= start && rip < end);
+  if (loop) {
+    regs.set('rip', loop.givenUp);
     home.commit();
   }
   let other = 0;
@@ -211,8 +215,8 @@ function* leaveGate(kernel: Kernel, thread: Thread, signal: number): Steps<Deliv
       other = postpone(thread);
       continue;
     }
-    const rip = home.fetch().get('rip');
-    if (isSignalStop(home.status) && (rip < GATE_START || rip >= GATE_FREE_END)) break;
+    const at = home.fetch().get('rip');
+    if (isSignalStop(home.status) && (at < GATE_START || at >= GATE_FREE_END)) break;
   }
   ptrace.setSigmask(home.tid, mask);
   ptrace.setSiginfo(home.tid, info);
@@ -245,10 +249,11 @@ export function parkedStopped(kernel: Kernel, thread: Thread): void {
 function* holdStub(thread: Thread): Steps<void> {
   const { home } = thread;
   const stub = thread.stub!;
-  thread.held = true;
   yield* stopStub(thread);
   stub.fetch();
   if (leaksEintr(stub.regs)) windBack(stub);
+  thread.held = true;
+  thread.process.space.hold?.arrived(thread);
   do {
     yield* home.nextStop();
     if (isGroupStop(home.status)) home.listen();
@@ -257,7 +262,10 @@ function* holdStub(thread: Thread): Steps<void> {
   home.resume(isSignalStop(home.status) ? postpone(thread) : 0);
 }
 
-/** Brings the running stub to a stop, at whatever stop comes first; a call it stands before is wound back. */
+/**
+ * Brings the running stub to a stop, at whatever stop comes first; a call it stands before is wound back, and so is
+ * a breakpoint that it has run into.
+ */
 export function* stopStub(thread: Thread): Steps<void> {
   const stub = thread.stub!;
   if (!stub.stopped) {
@@ -266,37 +274,51 @@ export function* stopStub(thread: Thread): Steps<void> {
   }
   stub.fetch();
   if (isSeccompStop(stub.status)) windBack(stub);
+  else if (isSignalStop(stub.status) && stopSignal(stub.status) === SIGTRAP) {
+    const address = stub.regs.get('rip') - 1;
+    if (thread.text.breakpoints.has(address) || isStaleHit(stub, thread.text, address))
+      unwindHit(stub, address, true);
+  }
+  const raised = raisedSignal(thread);
+  if (raised) thread.stashedSignals.push(raised);
 }
 
 /** The home is at the signal's delivery stop; the handler starts in the thread's generation. */
 function* deliverToStub(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
   yield* stopStub(thread);
-  const stub = thread.stub!;
-  thread.caller.assign(stub.regs);
-  yield* deliver(kernel, thread, signal);
+  const then: Waking = thread.place.at === 'asleep' ? forgetSleeper(thread) : { kind: 'stays' };
+  yield* deliver(kernel, thread, signal, thread.stub!.regs);
+  yield* goOnAs(kernel, thread, then);
 }
 
 /**
- * Enters the handler with the state in `thread.caller`. The home is at the delivery stop; the stub, if the
- * thread has one, is stopped, and stands at the handler's first instruction afterwards; else the home does.
+ * Enters the handler. The home is at the delivery stop; the stub, if the thread has one, is stopped, and stands at
+ * the handler's first instruction afterwards; else the home does.
+ * @param state the thread's registers
+ * @param vectors its vector state, when there is no stub that has it
  */
-export function* deliver(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
-  const { home, stub, caller } = thread;
-  home.regs.assign(caller);
+export function* deliver(
+  kernel: Kernel,
+  thread: Thread,
+  signal: number,
+  state: Registers,
+  vectors?: Uint8Array,
+): Steps<void> {
+  const { home } = thread;
+  home.regs.assign(state);
   home.commit();
-  giveVectorState(kernel, thread, home);
+  giveVectorState(kernel, thread, home, vectors);
   yield* enterHandler(thread, signal);
-  if (!thread.stub || !stub) return;
-  transplant(kernel, home, stub);
+  if (!thread.stub) return;
+  transplant(kernel, home, thread.stub);
   park(kernel, home);
 }
 
-/** The thread's vector state, from its stub or from where it was kept, to `task`. */
-export function giveVectorState(kernel: Kernel, thread: Thread, task: Task): void {
-  if (thread.callerXstate) {
-    kernel.xstate.bytes.set(thread.callerXstate);
-    kernel.xstate.length = thread.callerXstate.length;
-    thread.callerXstate = undefined;
+/** The thread's vector state, from where it was kept or else from its stub, to `task`. */
+export function giveVectorState(kernel: Kernel, thread: Thread, task: Task, vectors?: Uint8Array): void {
+  if (vectors) {
+    kernel.xstate.bytes.set(vectors);
+    kernel.xstate.length = vectors.length;
     ptrace.setXstate(task.tid, kernel.xstate);
   } else if (thread.stub && ptrace.getXstate(thread.stub.tid, kernel.xstate) > 0)
     ptrace.setXstate(task.tid, kernel.xstate);
@@ -315,7 +337,6 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
   const masks = signalMasks(home.tid);
   if (masks && (hasSignal(masks.blocked, signal) || hasSignal(masks.ignored, signal)))
     yield* resetDisposition(kernel, thread, signal);
-  thread.caller.assign(stub.regs);
   transplant(kernel, stub, home);
   c.syscall3(SYS.tgkill, thread.process.pid, thread.tid, signal);
   for (let other = 0; ; ) {
@@ -329,16 +350,19 @@ export function* deliverFault(kernel: Kernel, thread: Thread): Steps<void> {
     } else if (stopEvent(home.status) !== PTRACE_EVENT_STOP) break;
   }
   ptrace.setSiginfo(home.tid, info);
-  yield* deliver(kernel, thread, signal);
+  yield* deliver(kernel, thread, signal, stub.regs);
 }
 
 /** A blocked or ignored fault kills (kernel/signal.c, force_sig_info_to_task). */
 function* resetDisposition(kernel: Kernel, thread: Thread, signal: number): Steps<void> {
   const { home } = thread;
-  const scope = new InjectionScope(kernel, home);
-  thread.process.space.store.write(GATE_LISTS, new Uint8Array(32));
-  yield* scope.call(SYS.rt_sigaction, signal, GATE_LISTS, 0, ptrace.SIGSET_SIZE);
-  yield* scope.restore();
+  // The lists are the lock holder's.
+  using _lock = yield* lockSpace(thread);
+  yield* borrow(kernel, home, function* (scope) {
+    thread.process.space.store.write(GATE_LISTS, new Uint8Array(32));
+    const result = yield* scope.call(SYS.rt_sigaction, signal, GATE_LISTS, 0, ptrace.SIGSET_SIZE);
+    if (isError(result)) throw new Error(`resetting the disposition of signal ${signal}: errno ${-result}`);
+  });
   const mask = new Uint8Array(ptrace.SIGSET_SIZE);
   ptrace.getSigmask(home.tid, mask);
   mask[(signal - 1) >> 3] = mask[(signal - 1) >> 3]! & ~(1 << ((signal - 1) & 7));

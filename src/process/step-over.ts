@@ -4,19 +4,18 @@
  * again afterwards, and asked to stop if they are not asleep any more.
  */
 import { ProcessMemory } from '../linux/memory.js';
-import { kernelPlace } from '../linux/proc.js';
 import { isGroupStop, isSignalStop, stopSignal } from '../linux/wait.js';
 import { SIGTRAP } from '../linux/signals.js';
+import { release, sleepingPlace } from './breakpoints.js';
 import type { Breakpoint, Thread } from './model.js';
 import { postpone } from './parking.js';
 import type { Steps } from './steps.js';
+import { INT3 } from './text.js';
 
-const INT3 = 0xcc;
-
-/** @param thread stopped at home, its instruction pointer on the breakpoint */
+/** @param thread its runner stopped, the instruction pointer on the breakpoint */
 export function* stepOver(thread: Thread, breakpoint: Breakpoint): Steps<void> {
-  const { space } = thread.process;
-  using memory = new ProcessMemory(space.hostPid);
+  const { text } = breakpoint;
+  using memory = new ProcessMemory(text.hostPid);
   breakpoint.stepping++;
   memory.write(breakpoint.address, Uint8Array.of(breakpoint.original));
   try {
@@ -26,25 +25,26 @@ export function* stepOver(thread: Thread, breakpoint: Breakpoint): Steps<void> {
   }
   // Another thread may be about to take the same step: put back now, the byte would catch it in the middle.
   if (breakpoint.stepping > 0) return;
-  if (space.breakpoints.get(breakpoint.address) !== breakpoint) return;
+  release(breakpoint);
+  if (text.breakpoints.get(breakpoint.address) !== breakpoint) return;
   memory.write(breakpoint.address, Uint8Array.of(INT3));
   for (const sleeper of breakpoint.sleepers) {
-    const place = kernelPlace(sleeper.process.pid, sleeper.tid);
-    if (place?.asleep && place.pc === breakpoint.address) continue;
-    sleeper.home.interrupt();
+    if (sleepingPlace(sleeper)?.pc === breakpoint.address) continue;
+    sleeper.runner.interrupt();
   }
 }
 
 /** One instruction, whatever else the task reports meanwhile. */
 function* passOne(thread: Thread): Steps<void> {
-  const { home } = thread;
+  const { runner } = thread;
   for (let other = 0; ; ) {
-    if (isGroupStop(home.status)) home.listen();
-    else home.step(other);
+    if (isGroupStop(runner.status)) runner.listen();
+    else runner.step(other);
     other = 0;
-    yield* home.nextStop();
-    if (!isSignalStop(home.status)) continue;
-    if (stopSignal(home.status) === SIGTRAP) return;
-    other = postpone(thread);
+    yield* runner.nextStop();
+    if (!isSignalStop(runner.status)) continue;
+    if (stopSignal(runner.status) === SIGTRAP) return;
+    // A stub blocks all signals: what comes there is nobody's.
+    other = runner === thread.home ? postpone(thread) : 0;
   }
 }

@@ -21,8 +21,13 @@ export class TaskGone extends Error {
   }
 }
 
+/** What a program finds that waits where another one already does: its own work failed, nobody else's. */
+export class DoubleWait extends Error {}
+
 export class Program {
   waitsFor: Waitable | undefined;
+  /** How often it has let the others go first since it last waited for anything. */
+  rounds = 0;
 
   constructor(
     readonly name: string,
@@ -30,19 +35,36 @@ export class Program {
   ) {}
 }
 
+/** A program that goes round so often without waiting for anything is told of: it takes the time of all others. */
+const MOST_ROUNDS = 200_000;
+/** Milliseconds. Nothing that is done between two waits takes so long, unless it goes round in a circle. */
+const LONGEST_STEP = 1000;
+
+export interface Complaints {
+  /** A defect of ours: ends the run loudly. */
+  defect(program: Program, error: unknown): void;
+  /** A program that does not wait, by rounds or by milliseconds of one step. */
+  restless(program: Program, measure: { rounds: number } | { milliseconds: number }): void;
+}
+
 export class Scheduler {
   readonly #ready: Program[] = [];
   /** All that have started and not ended. */
   readonly programs = new Set<Program>();
-  /** A defect of ours: ends the run loudly. */
-  readonly #onDefect: (program: Program, error: unknown) => void;
+  readonly #complaints: Complaints;
+  #current: Program | undefined;
 
-  constructor(onDefect: (program: Program, error: unknown) => void) {
-    this.#onDefect = onDefect;
+  constructor(complaints: Complaints) {
+    this.#complaints = complaints;
   }
 
   get busy(): boolean {
     return this.#ready.length > 0;
+  }
+
+  /** The program whose steps are being run. */
+  get current(): Program | undefined {
+    return this.#current;
   }
 
   /** Runs a program until it first waits. */
@@ -54,31 +76,53 @@ export class Scheduler {
   }
 
   advance(program: Program): void {
+    this.#run(program, () => program.steps.next());
+  }
+
+  /** Ends a program whose subject is no more: its scopes are left, and what they wait for is waited for. */
+  end(program: Program): void {
+    this.#run(program, () => program.steps.return(undefined));
+  }
+
+  #run(program: Program, step: () => IteratorResult<Waitable, unknown>): void {
+    const outer = this.#current;
+    this.#current = program;
+    const started = performance.now();
     try {
-      const result = program.steps.next();
-      if (result.done) {
-        this.programs.delete(program);
-        return;
+      let result = step();
+      while (!result.done && result.value.waiter !== undefined) {
+        const { name } = result.value.waiter;
+        result = program.steps.throw(
+          new DoubleWait(`${program.name} waits for what ${name} already waits for`),
+        );
       }
-      if (result.value.waiter !== undefined) {
-        throw new Error(`${program.name} waits for what ${result.value.waiter.name} already waits for`);
+      if (result.done) this.programs.delete(program);
+      else {
+        program.waitsFor = result.value;
+        result.value.waiter = program;
       }
-      program.waitsFor = result.value;
-      result.value.waiter = program;
     } catch (error) {
       this.programs.delete(program);
-      if (!(error instanceof TaskGone)) this.#onDefect(program, error);
+      if (!(error instanceof TaskGone)) this.#complaints.defect(program, error);
+    } finally {
+      this.#current = outer;
     }
+    const milliseconds = performance.now() - started;
+    if (milliseconds > LONGEST_STEP) this.#complaints.restless(program, { milliseconds });
   }
 
   /** Resumes whoever waits for `waitable`, from the loop, not from inside the caller. */
   wake(waitable: Waitable): void {
     const program = waitable.waiter;
     waitable.waiter = undefined;
-    if (program) this.#ready.push(program);
+    if (!program) return;
+    program.rounds = 0;
+    this.#ready.push(program);
   }
 
+  /** Resumes a program that only lets others go first. */
   schedule(program: Program): void {
+    if (++program.rounds === MOST_ROUNDS) this.#complaints.restless(program, { rounds: MOST_ROUNDS });
     this.#ready.push(program);
   }
 
@@ -93,6 +137,10 @@ export class Condition implements Waitable {
   waiter: Program | undefined;
   #fulfilled = false;
   constructor(readonly scheduler: Scheduler) {}
+
+  get fulfilled(): boolean {
+    return this.#fulfilled;
+  }
 
   fulfil(): void {
     this.#fulfilled = true;
@@ -117,29 +165,58 @@ export function* pause(scheduler: Scheduler): Steps<void> {
   yield turn;
 }
 
-/** First come, first served. */
+/** First come, first served. Held under a name, so that who waits can be told for what. */
 export class Lock {
-  #held = false;
-  readonly #queue: Condition[] = [];
+  #holder: string | undefined;
+  readonly #queue: { turn: Condition; name: string }[] = [];
   constructor(readonly scheduler: Scheduler) {}
 
   get held(): boolean {
-    return this.#held;
+    return this.#holder !== undefined;
   }
 
-  *acquire(): Steps<Disposable> {
-    if (this.#held) {
+  get holder(): string | undefined {
+    return this.#holder;
+  }
+
+  /** @param name of the holder-to-be; the program's own when left out */
+  *acquire(name = this.scheduler.current?.name ?? 'nobody'): Steps<Disposable> {
+    return (yield* this.acquireWithin(name, (turn) => turn.wait()))!;
+  }
+
+  /**
+   * @param wait for the turn, or less long: see `Kernel.within`
+   * @returns undefined when the turn has not come by then
+   */
+  *acquireWithin(name: string, wait: (turn: Condition) => Steps<unknown>): Steps<Disposable | undefined> {
+    if (this.#holder === undefined) this.#holder = name;
+    else {
       const turn = new Condition(this.scheduler);
-      this.#queue.push(turn);
-      yield* turn.wait();
+      const place = { turn, name };
+      this.#queue.push(place);
+      let waited = false;
+      try {
+        yield* wait(turn);
+        waited = true;
+      } finally {
+        // Whoever is ended while it waits gives its turn to the next.
+        if (!turn.fulfilled) this.#queue.splice(this.#queue.indexOf(place), 1);
+        else if (!waited) this.#release();
+      }
+      if (!turn.fulfilled) return undefined;
     }
-    this.#held = true;
-    return { [Symbol.dispose]: () => this.#release() };
+    let held = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (held) this.#release();
+        held = false;
+      },
+    };
   }
 
   #release(): void {
     const next = this.#queue.shift();
-    if (next) next.fulfil();
-    else this.#held = false;
+    this.#holder = next?.name;
+    next?.turn.fulfil();
   }
 }

@@ -3,7 +3,7 @@
  * running state goes through this class, so that `stopped` is the truth.
  */
 import * as ptrace from '../linux/ptrace.js';
-import { isGone, PTRACE_EVENT_STOP, stopEvent } from '../linux/wait.js';
+import { isGone, isSignalStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
 import { Registers } from '../x64/registers.js';
 import { type Program, type Steps, TaskGone, type Waitable } from './steps.js';
 import type { Space, Thread } from './model.js';
@@ -27,8 +27,10 @@ export class Task implements Waitable {
   readonly postponed: number[] = [];
   /** The last task that a clone of this one made. */
   newborn = 0;
-  /** Of a base agent: the space it serves. */
+  /** Of a task that belongs to Atlas: the space it serves. */
   space: Space | undefined;
+  /** Counts the programs that it has executed. */
+  image = 0;
   /** Valid from `fetch` until the task runs again. */
   readonly regs = new Registers();
 
@@ -36,12 +38,14 @@ export class Task implements Waitable {
 
   /** Reads the registers of the stopped task. */
   fetch(): Registers {
+    this.#mustStand('read');
     if (!ptrace.getRegs(this.tid, this.regs.bytes)) this.#lost();
     return this.regs;
   }
 
   /** Writes `regs` to the stopped task. */
   commit(): void {
+    this.#mustStand('written');
     if (!ptrace.setRegs(this.tid, this.regs.bytes)) this.#lost();
   }
 
@@ -82,7 +86,10 @@ export class Task implements Waitable {
   *bringToStop(): Steps<void> {
     if (this.stopped) return;
     this.interrupt();
-    while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) this.resumeToInterrupt();
+    while (stopEvent(yield* this.nextStop()) !== PTRACE_EVENT_STOP) {
+      this.interrupt();
+      this.resume(isSignalStop(this.status) ? stopSignal(this.status) : 0);
+    }
   }
 
   /** Suspends the calling program until this task's next stop; throws TaskGone when it ends instead. */
@@ -91,6 +98,12 @@ export class Task implements Waitable {
     yield this;
     if (isGone(this.status)) throw new TaskGone(this.tid);
     return this.status;
+  }
+
+  /** A request to a running task fails as one to an ended task does (ESRCH, ptrace(2)): the one is a defect of ours. */
+  #mustStand(what: string): void {
+    if (!this.stopped && !this.gone)
+      throw new Error(`the registers of task ${this.tid} (${this.role}) are ${what} while it runs`);
   }
 
   #lost(): never {

@@ -1,14 +1,20 @@
-/** Letting a thread go on, and giving a program the thread to itself until it is done. */
+/**
+ * Letting a thread go on, and giving a program the thread to itself until it is done.
+ *
+ *     free ── take ──▶ taken ◀── stand ──▶ at the lock, at the barrier
+ *       ▲                │
+ *       └──── endTurn ───┘
+ */
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import type { Kernel } from './kernel.js';
-import type { Thread } from './model.js';
+import type { Thread, Turn } from './model.js';
 import { type Steps, TaskGone } from './steps.js';
 
 /** Continues the thread's runner from a stop; what is asked of the thread brings it back to one at once. */
 export function letGo(thread: Thread, signal = 0): void {
   const { runner } = thread;
-  const { hold } = thread.process;
+  const { hold } = thread.process.space;
   if (hold) {
     hold.keep(thread, signal);
     return;
@@ -34,9 +40,15 @@ export interface Deliver {
   signal: number;
 }
 
+/** The thread is the calling program's, until `endTurn`. */
+export function take(thread: Thread): void {
+  if (thread.turn !== 'free') throw new Error(`thread ${thread.tid} is taken: ${thread.turn}`);
+  thread.turn = 'taken';
+}
+
 /** Runs `steps` with the thread stopped, then lets it go. */
 export function occupy(kernel: Kernel, thread: Thread, name: string, steps: Steps<void | Deliver>): void {
-  thread.busy = true;
+  take(thread);
   kernel.scheduler.start(`${name} of ${thread.tid}`, occupied(thread, steps));
 }
 
@@ -45,8 +57,10 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
   try {
     outcome = yield* steps;
   } catch (error) {
-    thread.busy = false;
-    if (!(error instanceof TaskGone) || thread.home.gone) throw error;
+    if (!(error instanceof TaskGone) || thread.home.gone || thread.exited) {
+      thread.turn = 'free';
+      throw error;
+    }
     // Another task that the work involved has ended; the thread itself goes on.
   }
   endTurn(thread, outcome?.signal);
@@ -54,7 +68,7 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
 
 /** The thread is nobody's any more. */
 export function endTurn(thread: Thread, signal?: number): void {
-  thread.busy = false;
+  thread.turn = 'free';
   if (thread.runner.stopped) {
     letGo(thread, signal);
     return;
@@ -64,19 +78,28 @@ export function endTurn(thread: Thread, signal?: number): void {
   raiseStashed(thread);
 }
 
-/** Waits for the space's lock as a thread that stands before its call. */
-export function* lockSpace(thread: Thread): Steps<Disposable> {
-  const { hold, space } = thread.process;
-  thread.atLock = true;
-  hold?.arrived(thread);
-  const lock = yield* space.lock.acquire();
-  thread.atLock = false;
-  return lock;
+/** Waits as a thread that stands, stopped: it executes nothing until the wait is over, and a hold counts it. */
+export function* stand<T>(
+  thread: Thread,
+  where: Extract<Turn, 'at the lock' | 'at the barrier'>,
+  wait: Steps<T>,
+): Steps<T> {
+  thread.turn = where;
+  thread.process.space.hold?.arrived(thread);
+  try {
+    return yield* wait;
+  } finally {
+    thread.turn = 'taken';
+  }
 }
+
+/** Waits for the space's lock as a thread that stands before its call. */
+export const lockSpace = (thread: Thread): Steps<Disposable> =>
+  stand(thread, 'at the lock', thread.process.space.lock.acquire());
 
 /** Lets a thread go on in the task that it has just moved to; if the process is held, its turn ends in `letGo`. */
 export function setOff(thread: Thread): void {
-  if (!thread.process.hold) thread.runner.resume();
+  if (!thread.process.space.hold) thread.runner.resume();
 }
 
 /** Serves what was asked of the thread, at its interrupt stop. */
@@ -96,8 +119,6 @@ export function* serveHere(thread: Thread): Steps<void> {
 }
 
 function* requests(thread: Thread): Steps<void> {
-  do {
-    yield* thread.requests.shift()!(thread);
-    // Where it has moved and runs, the others are served at its next stop.
-  } while (thread.requests.length > 0 && thread.runner.stopped);
+  // Where it has moved and runs, the others are served at its next stop; and one may have been withdrawn.
+  while (thread.requests.length > 0 && thread.runner.stopped) yield* thread.requests.shift()!(thread);
 }

@@ -15,7 +15,8 @@ export interface PatchRequest {
   file: string;
   content: Uint8Array;
   strategy: 'local' | 'global';
-  milliseconds: number;
+  /** As performance.now() says. */
+  deadline: number;
 }
 
 export interface PatchOutcome extends Rollout {
@@ -37,10 +38,10 @@ export function* applyPatch(
       'Settle it first (`atlas settle`), so that it is clear what the patch changes.',
     );
   }
-  process.patching = true;
+  const { deadline } = request;
   try {
     const modules = new Modules(process);
-    const applied = process.applied as AppliedPatches | undefined;
+    const applied = process.patches.at(-1)?.leaves as AppliedPatches | undefined;
     const patch = readPatch(request.content, request.file);
     yield* pause(kernel.scheduler);
     const target = targetOf(process, modules, applied);
@@ -60,25 +61,25 @@ export function* applyPatch(
       judge.rehearse(thread);
       yield* pause(kernel.scheduler);
     }
-    const linked = yield* placeImage(kernel, process, plan);
+    const linked = yield* placeImage(kernel, process, plan, deadline);
     const record: AppliedPatchRecord = {
       name: patch.note.name,
       strategy: request.strategy,
       state: 'rolling-out',
       functions: plan.functions.map(({ name, address }) => ({ name, address })),
+      leaves: rememberPatch(applied, linked),
     };
     process.patches.push(record);
     let rollout: Rollout;
     try {
       rollout =
         request.strategy === 'local'
-          ? yield* rollOutLocally(kernel, process, linked, judge, filter, request.milliseconds)
-          : yield* rollOutGlobally(kernel, process, linked, judge, request.milliseconds);
+          ? yield* rollOutLocally(kernel, process, linked, judge, filter, deadline)
+          : yield* rollOutGlobally(kernel, process, linked, judge, deadline);
     } catch (error) {
       process.patches.splice(process.patches.indexOf(record), 1);
       throw error;
     }
-    process.applied = rememberPatch(applied, linked);
     if (rollout.settled) record.state = 'settled';
     kernel.emit('patch-applied', {
       pid: process.pid,
@@ -92,7 +93,6 @@ export function* applyPatch(
       totalMilliseconds: Math.round((performance.now() - started) * 10) / 10,
     };
   } finally {
-    process.patching = false;
     yield* releaseBaseAgent(kernel, process);
   }
 }

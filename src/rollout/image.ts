@@ -24,13 +24,18 @@ const PROTECTION = { rx: PROT_READ | PROT_EXEC, rw: PROT_READ | PROT_WRITE, r: P
 const CLEARANCE = 64 << 20;
 
 /** Maps and fills the image; only from here on anything in the target has changed, and nothing runs it. */
-export function* placeImage(kernel: Kernel, process: Process, plan: PatchPlan): Steps<LinkedPatch> {
+export function* placeImage(
+  kernel: Kernel,
+  process: Process,
+  plan: PatchPlan,
+  deadline: number,
+): Steps<LinkedPatch> {
   const { space } = process;
   using _turn = yield* space.generationLock.acquire();
   // Before the gate closes: from then on memory calls wait for us.
   const address = freeAddress(process, plan);
   const linked = linkPatch(plan, address);
-  const agent = yield* ensureBaseAgent(kernel, process);
+  const agent = yield* ensureBaseAgent(kernel, process, deadline);
   using _lock = yield* space.lock.acquire();
   const { storeFd } = kernel;
   const map = (how: number): readonly number[] => [

@@ -2,81 +2,153 @@
  * Moving a thread to a generation from wherever it is, one attempt at a time. A thread that sleeps in the
  * kernel is as good as moved once it is certain to be caught on its way out; its sleep is not disturbed.
  */
-import { catchSleeper, expectAt, letSleeperGo } from '../process/breakpoints.js';
-import { ask, wasAsleep, windBack, leaksEintr } from '../process/hold.js';
+import { AtlasError } from '../errors/atlas-error.js';
+import { catchSleeper, expectAt, forgetSleeper, sleepingPlace } from '../process/breakpoints.js';
+import { askWithin, keepsItsCall, leaksEintr, wasAsleep, windBack } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
 import { isRestart } from '../linux/errno.js';
-import { credentials, kernelPlace } from '../linux/proc.js';
-import { syscallName } from '../linux/syscall-numbers.js';
+import { credentials } from '../linux/proc.js';
+import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { getXstate } from '../linux/ptrace.js';
-import { moveAcross, moveHome, moveOutTo, retireStub } from '../process/migrate.js';
-import { addSpareStub, park, takeStub } from '../process/generation.js';
-import type { Generation, Thread } from '../process/model.js';
+import { moveAcrossTo, moveHome, moveOutTo } from '../process/migrate.js';
+import { takeStub } from '../process/generation.js';
+import type { Generation, Process, Thread } from '../process/model.js';
+import { giveBack, leaveInCall, redirect } from '../process/place.js';
 import type { Task } from '../process/task.js';
-import { setOff } from '../process/turns.js';
-import { Condition, pause, type Steps } from '../process/steps.js';
+import { pause, type Steps } from '../process/steps.js';
 import type { Judge } from './objection.js';
 import type { Verdict } from './quiescence.js';
-import { restartsAnywhere } from './restart.js';
+import { mayStartAnew, timeOutOf } from './restart.js';
 
 export type Attempt =
   | { kind: 'moved'; pauseMicroseconds: number; asleep: boolean }
   | { kind: 'pending'; reason: string }
   | { kind: 'gone' };
 
-const MOST_WAKE_UPS = 8;
+/** What is to be done with which threads, and until when. */
+export interface Aim {
+  to: Generation;
+  /** As performance.now() says. */
+  deadline: number;
+  /** Keeps threads where they are that must not leave their code yet. */
+  judge?: Judge | undefined;
+}
 
-export function* moveThread(kernel: Kernel, thread: Thread, to: Generation, judge?: Judge): Steps<Attempt> {
+const MOST_WAKE_UPS = 8;
+const MOVED_ASLEEP: Attempt = { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+const pending = (reason: string): Attempt => ({ kind: 'pending', reason });
+
+/** Nobody waits any more for threads that were to move as they come back from a call. */
+export function forgetReturns(process: Process): void {
+  for (const thread of process.threads.values())
+    if (thread.place.at === 'asleep' && thread.place.onWaking.kind === 'does') forgetSleeper(thread);
+}
+
+export function* moveThread(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt> {
+  const { to } = aim;
   for (let round = 0; round < MOST_WAKE_UPS; round++) {
     if (thread.exited) return { kind: 'gone' };
     if (thread.generation === to)
       return {
         kind: 'moved',
         pauseMicroseconds: thread.lastPauseMicroseconds,
-        asleep: thread.caughtAt !== undefined,
+        asleep: thread.place.at === 'asleep',
       };
-    if (thread.ownTables && to.agent) {
-      return { kind: 'pending', reason: 'has a file table or working directory of its own (unshare)' };
-    }
+    if (thread.ownTables && to.agent)
+      return pending('has a file table or working directory of its own (unshare)');
     // Credentials belong to tasks: in a stub with others the thread would have another's rights.
-    if (to.agent && credentials(thread.tid) !== credentials(to.agent.tid)) {
-      return { kind: 'pending', reason: 'has credentials of its own' };
+    if (to.agent && credentials(thread.tid) !== credentials(to.agent.tid))
+      return pending('has credentials of its own');
+    try {
+      const attempt = yield* attemptFrom(kernel, thread, aim);
+      if (attempt) return attempt;
+    } catch (error) {
+      // No further task for it, say: it stays where it is, and the others need not.
+      if (error instanceof AtlasError && error.kind === 'refused') return pending(error.message);
+      throw error;
     }
-    if (thread.caughtAt) {
-      if (to.agent) thread.generation = to;
-      else {
-        thread.generation = to;
-        letSleeperGo(thread);
-      }
-      return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
-    }
-    const attempt = thread.stub
-      ? yield* fromStub(kernel, thread, to, judge)
-      : yield* fromHome(kernel, thread, to, judge);
-    if (attempt) return attempt;
   }
-  return { kind: 'pending', reason: 'wakes up and falls asleep too quickly to be caught' };
+  return pending('wakes up and falls asleep too quickly to be caught');
 }
 
-const objection = (judge: Judge, verdict: Verdict): Attempt => ({
-  kind: 'pending',
-  reason: judge.describe(verdict),
-});
+/** @returns undefined when the thread's state changed under us: look again */
+function attemptFrom(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | undefined> {
+  switch (thread.place.at) {
+    case 'asleep':
+      return thread.place.stub ? againFromStub(kernel, thread, aim) : whileAsleep(kernel, thread, aim);
+    case 'call':
+      return insideCall(kernel, thread, aim);
+    case 'stub':
+      return fromStub(kernel, thread, aim);
+    default:
+      return fromHome(kernel, thread, aim);
+  }
+}
+
+const sleepsAtHome = ({ place }: Thread): boolean => place.at === 'asleep' && place.stub === undefined;
+
+/** It sleeps at home, and is caught as it wakes up: then it will go to another generation. */
+function* whileAsleep(kernel: Kernel, thread: Thread, { to, judge }: Aim): Steps<Attempt | undefined> {
+  if (judge && judge.judgeSleeper(thread) === 'needs-registers') {
+    forgetSleeper(thread);
+    return undefined;
+  }
+  if (!to.agent) {
+    const then = forgetSleeper(thread);
+    if (then.kind === 'moves') giveBack(thread.generation, then.stub);
+    thread.generation = to;
+    return MOVED_ASLEEP;
+  }
+  const stub = yield* takeStub(kernel, to);
+  if (!sleepsAtHome(thread)) {
+    giveBack(to, stub);
+    return undefined;
+  }
+  redirect(thread, { kind: 'moves', stub }, to);
+  return MOVED_ASLEEP;
+}
+
+/** It was to move as it comes back from a call, and somebody asks again. */
+function* againFromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | undefined> {
+  forgetSleeper(thread);
+  return yield* fromStub(kernel, thread, aim);
+}
+
+/** The home is inside a call for the thread: the stub is not needed for going on, its state is kept. */
+function* insideCall(kernel: Kernel, thread: Thread, { to, judge }: Aim): Steps<Attempt | undefined> {
+  const { place } = thread;
+  if (place.at !== 'call') return undefined;
+  if ((place.nr === SYS.clone || place.nr === SYS.clone3) && !thread.vforkChild)
+    return pending('makes a thread');
+  const verdict = judge?.judge(thread, { tid: thread.home.tid, regs: thread.caller });
+  if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
+  const next = to.agent ? yield* takeStub(kernel, to) : undefined;
+  if (thread.place.at !== 'call') {
+    if (next) giveBack(to, next);
+    return undefined;
+  }
+  leaveInCall(thread, to, next, (stub) => {
+    const length = getXstate(stub.tid, kernel.xstate);
+    return kernel.xstate.bytes.slice(0, length);
+  });
+  return MOVED_ASLEEP;
+}
+
+const objection = (judge: Judge, verdict: Verdict): Attempt => pending(judge.describe(verdict));
 
 /**
  * Whether a caught sleeper is out of the old code. Where its stack alone does not tell, it is interrupted once
  * for its registers; the kernel restarts its call.
  */
-function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefined): Steps<boolean> {
+function* sleeperMayMove(kernel: Kernel, thread: Thread, { judge, deadline }: Aim): Steps<boolean> {
   if (!judge || judge.judgeSleeper(thread) !== 'needs-registers') return true;
   let quiescent = false;
-  yield* atStop(kernel, thread, function* () {
+  yield* askWithin(kernel, thread, deadline, function* () {
     const { home } = thread;
-    if (thread.stub || thread.inHomeCall) return undefined;
+    if (!sleepsAtHome(thread)) return;
     home.fetch();
-    quiescent = judge.judge(thread, home).kind === 'quiescent' && thread.caughtAt !== undefined;
+    quiescent = judge.judge(thread, home).kind === 'quiescent';
     if (!wasAsleep(home)) quiescent = false;
-    return undefined;
   });
   return quiescent;
 }
@@ -84,9 +156,7 @@ function* sleeperMayMove(kernel: Kernel, thread: Thread, judge: Judge | undefine
 /** The move out of the base of a thread that stands at a plain place. */
 function leave(kernel: Kernel, thread: Thread, to: Generation, stub: Task, asked: number): void {
   moveOutTo(kernel, thread, to, stub);
-  setOff(thread);
   thread.lastPauseMicroseconds = (performance.now() - asked) * 1000;
-  park(kernel, thread.home);
 }
 
 /** A thread inside a replaced function is met where the function returns to, and moves from there. */
@@ -95,125 +165,162 @@ function expectReturn(kernel: Kernel, thread: Thread, to: Generation, judge: Jud
   expectAt(thread, verdict.returnAddress, function* (): Steps<void> {
     const arrived = performance.now();
     const { home } = thread;
-    if (judge.judge(thread, home).kind !== 'quiescent') return;
-    const stub = yield* takeStub(kernel, to);
-    home.fetch();
-    leave(kernel, thread, to, stub, arrived);
+    if (thread.place.at !== 'home' || judge.judge(thread, home).kind !== 'quiescent') return;
+    const stub = yield* stubOrNone(kernel, to);
+    if (stub) leave(kernel, thread, to, stub, arrived);
   });
 }
 
-/** Inside a system call; a task that is blocked elsewhere, in a page fault say, comes to a stop soon. */
-function isAsleep(thread: Thread): boolean {
-  const place = kernelPlace(thread.process.pid, thread.tid);
-  return place?.asleep === true && place.nr >= 0;
+/** For what happens later than anybody waits for: the thread stays where it is when there is no stub for it. */
+function* stubOrNone(kernel: Kernel, to: Generation): Steps<Task | undefined> {
+  try {
+    return yield* takeStub(kernel, to);
+  } catch (error) {
+    if (!(error instanceof AtlasError)) throw error;
+    kernel.emit('move-refused', { generation: to.id, reason: error.message });
+    return undefined;
+  }
 }
 
-/** @returns undefined when the thread's state changed under us: look again */
-function* fromHome(
-  kernel: Kernel,
-  thread: Thread,
-  to: Generation,
-  judge?: Judge,
-): Steps<Attempt | undefined> {
-  if (!thread.busy && !thread.home.stopped && isAsleep(thread)) {
-    const caught = catchSleeper(thread);
-    if (caught === 'impossible') return { kind: 'pending', reason: 'asleep, and handles SIGTRAP itself' };
-    if (caught === 'caught' && !(yield* sleeperMayMove(kernel, thread, judge))) letSleeperGo(thread);
-    else if (caught === 'caught') {
-      thread.generation = to;
-      yield* addSpareStub(kernel, to);
-      return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
-    }
-  }
+function* fromHome(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | undefined> {
+  const { to, judge, deadline } = aim;
   if (!to.agent) {
-    // It wakes up at home and is on its way out; there it can be turned back.
+    // It has woken up and is on its way out; there it can be turned back.
     yield* pause(kernel.scheduler);
     return undefined;
   }
   const stub = yield* takeStub(kernel, to);
+  // Not by what the thread has in the end: it may have moved on, and have given the stub back itself.
   let used = false;
-  const attempt = yield* atStop(kernel, thread, function* (asked) {
-    // It may have moved between the asking and the stop.
-    if (thread.stub || thread.inHomeCall) return undefined;
-    const { home } = thread;
-    home.fetch();
-    const verdict = judge?.judge(thread, home);
-    const asleep = wasAsleep(home);
-    if (verdict && verdict.kind !== 'quiescent') {
-      expectReturn(kernel, thread, to, judge!, verdict);
-      return objection(judge!, verdict);
+  try {
+    if (thread.place.at !== 'home') return undefined;
+    if (!thread.busy && !thread.home.stopped && sleepingPlace(thread)) {
+      const caught = catchSleeper(thread, { kind: 'stays' });
+      if (caught === 'impossible') return pending('asleep, and handles SIGTRAP itself');
+      if (caught === 'caught') {
+        const mayMove = yield* sleeperMayMove(kernel, thread, aim);
+        // It may have woken up meanwhile, and gone on as it was.
+        if (!sleepsAtHome(thread)) return undefined;
+        if (mayMove) {
+          used = true;
+          redirect(thread, { kind: 'moves', stub }, to);
+          return MOVED_ASLEEP;
+        }
+        forgetSleeper(thread);
+      }
     }
-    if (asleep) return undefined;
-    used = true;
-    leave(kernel, thread, to, stub, asked);
-    const pauseMicroseconds = thread.lastPauseMicroseconds;
-    return { kind: 'moved', pauseMicroseconds, asleep: false };
-  });
-  // Not by what the thread has now: it may have moved on, and have given the stub back itself.
-  if (!used) to.spareStubs.push(stub);
-  return attempt;
+    if (thread.held) return pending('is stopped by job control');
+    return yield* atStop(kernel, thread, deadline, function* (asked) {
+      // It may have moved between the asking and the stop.
+      if (thread.place.at !== 'home') return undefined;
+      const { home } = thread;
+      home.fetch();
+      const verdict = judge?.judge(thread, home);
+      const asleep = wasAsleep(home);
+      if (verdict && verdict.kind !== 'quiescent') {
+        expectReturn(kernel, thread, to, judge!, verdict);
+        return objection(judge!, verdict);
+      }
+      if (asleep) return undefined;
+      used = true;
+      leave(kernel, thread, to, stub, asked);
+      const pauseMicroseconds = thread.lastPauseMicroseconds;
+      return { kind: 'moved', pauseMicroseconds, asleep: false };
+    });
+  } finally {
+    if (!used) giveBack(to, stub);
+  }
 }
 
-function* fromStub(
+function* fromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | undefined> {
+  const { to, judge, deadline } = aim;
+  if (thread.place.at !== 'stub') return undefined;
+  if (!thread.busy && !thread.stub!.stopped) {
+    const sleeping = sleepingPlace(thread);
+    // Made anew elsewhere, the call would wait for its whole time-out again.
+    if (sleeping && !mayStartAnew(thread, timeOutOf(sleeping, thread.stub!.tid))) {
+      const caught = catchSleeper(thread, {
+        kind: 'does',
+        work: (woken) => moveFromStub(kernel, woken, to, judge),
+      });
+      return caught === 'caught'
+        ? pending(`asleep in ${syscallName(sleeping.nr)} until it returns`)
+        : undefined;
+    }
+  }
+  if (thread.held) return pending('is stopped by job control');
+  const next = to.agent ? yield* takeStub(kernel, to) : undefined;
+  let used = false;
+  try {
+    return yield* atStop(kernel, thread, deadline, function* (asked) {
+      const { place, stub } = thread;
+      if (place.at !== 'stub' || !stub) return undefined;
+      if (!mayLeaveCall(thread, stub)) return undefined;
+      const verdict = judge?.judge(thread, stub);
+      if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
+      used = true;
+      yield* leaveStub(kernel, thread, to, next);
+      return { kind: 'moved', pauseMicroseconds: (performance.now() - asked) * 1000, asleep: false };
+    });
+  } finally {
+    if (next && !used) giveBack(to, next);
+  }
+}
+
+/**
+ * Winds back the call that the stub was interrupted in, if any, so that it is made again elsewhere.
+ * @param stub at its interrupt stop
+ * @returns false when the call has to come back here
+ */
+function mayLeaveCall(thread: Thread, stub: Task): boolean {
+  const { regs } = stub;
+  stub.fetch();
+  if (keepsItsCall(stub)) return false;
+  const result = regs.signed('rax');
+  if (regs.signed('orig_rax') < 0 || !(isRestart(result) || leaksEintr(regs))) return true;
+  const args = [regs.get('rdi'), regs.get('rsi'), regs.get('rdx'), regs.get('r10')];
+  const timeOut = timeOutOf({ nr: regs.signed('orig_rax'), args }, stub.tid);
+  const may = mayStartAnew(thread, timeOut);
+  if (may && timeOut !== undefined) thread.startedAnew = performance.now();
+  // It fell asleep just now, if it may not: the kernel restarts the call with what is left of the time-out, and where
+  // it does not, nearly all of it is left.
+  if (may || leaksEintr(regs)) windBack(stub);
+  return may;
+}
+
+/** @param next the stub to go on in; undefined for the base */
+function* leaveStub(kernel: Kernel, thread: Thread, to: Generation, next: Task | undefined): Steps<void> {
+  if (next) moveAcrossTo(kernel, thread, to, next);
+  else yield* moveHome(kernel, thread);
+}
+
+/** It has come back from its call, and stands at a plain place. */
+function* moveFromStub(
   kernel: Kernel,
   thread: Thread,
   to: Generation,
-  judge?: Judge,
-): Steps<Attempt | undefined> {
-  if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
-  return yield* atStop(kernel, thread, function* (asked) {
-    const { stub } = thread;
-    if (!stub) return undefined;
-    if (thread.inHomeCall) return leaveCaller(kernel, thread, to);
-    const { regs } = stub;
-    stub.fetch();
-    if (regs.signed('orig_rax') >= 0 && (isRestart(regs.signed('rax')) || leaksEintr(regs))) {
-      const nr = regs.signed('orig_rax');
-      if (!restartsAnywhere(stub)) {
-        if (leaksEintr(regs)) windBack(stub);
-        return { kind: 'pending', reason: `asleep in ${syscallName(nr)} until its time-out` };
-      }
-      windBack(stub);
-    }
-    const verdict = judge?.judge(thread, stub);
-    if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
-    if (to.agent) {
-      yield* moveAcross(kernel, thread, to);
-    } else yield* moveHome(kernel, thread);
-    return { kind: 'moved', pauseMicroseconds: (performance.now() - asked) * 1000, asleep: false };
-  });
-}
-
-/** The home is inside a call for the thread: the stub is not needed for going on, its state is kept. */
-function leaveCaller(kernel: Kernel, thread: Thread, to: Generation): Attempt {
+  judge: Judge | undefined,
+): Steps<void> {
   const stub = thread.stub!;
-  const length = getXstate(stub.tid, kernel.xstate);
-  thread.callerXstate = kernel.xstate.bytes.slice(0, length);
-  retireStub(thread);
-  thread.generation = to;
-  return { kind: 'moved', pauseMicroseconds: 0, asleep: true };
+  stub.fetch();
+  if (judge && judge.judge(thread, stub).kind !== 'quiescent') return;
+  const next = to.agent ? yield* stubOrNone(kernel, to) : undefined;
+  if (next || !to.agent) yield* leaveStub(kernel, thread, to, next);
 }
 
 /** Runs `work` with the thread's runner at an interrupt stop; it gets the time of the asking in milliseconds. */
 function* atStop(
   kernel: Kernel,
   thread: Thread,
+  deadline: number,
   work: (asked: number) => Steps<Attempt | undefined>,
 ): Steps<Attempt | undefined> {
-  let attempt: Attempt | undefined = { kind: 'gone' };
-  if (thread.exited) return attempt;
-  const done = new Condition(kernel.scheduler);
-  const onGone = (): void => done.fulfil();
-  thread.onGone.add(onGone);
+  let attempt: Attempt | undefined;
   const asked = performance.now();
-  ask(thread, function* (): Steps<void> {
-    thread.onGone.delete(onGone);
-    try {
-      attempt = yield* work(asked);
-    } finally {
-      done.fulfil();
-    }
+  const outcome = yield* askWithin(kernel, thread, deadline, function* () {
+    attempt = yield* work(asked);
   });
-  yield* done.wait();
-  return attempt;
+  if (outcome === 'done') return attempt;
+  if (outcome === 'gone') return thread.exited ? { kind: 'gone' } : undefined;
+  return pending(thread.held ? 'is stopped by job control' : 'does not come to a stop');
 }

@@ -30,10 +30,10 @@ export class Judge {
   }
 
   /** @param task stopped, registers fetched */
-  judge(thread: Thread, task: Task): Verdict {
+  judge(thread: Thread, task: Pick<Task, 'tid' | 'regs'>): Verdict {
     using memory = new ProcessMemory(task.tid);
     const sp = task.regs.get('rsp');
-    const alternate = this.#alternateStack(sp);
+    const alternate = alternateStack(thread, sp);
     const below =
       alternate &&
       this.#stackWith(thread.tid === this.process.pid ? this.#mainStack() : task.regs.get('fs_base'));
@@ -43,10 +43,6 @@ export class Judge {
       ...(below ? { interruptedStack: below } : {}),
       readMemory: (address, buffer) => memory.readInto(address, buffer),
     });
-  }
-
-  #alternateStack(sp: number): { start: number; end: number } | undefined {
-    return this.process.space.alternateStacks.find(({ start, end }) => start <= sp && sp <= end);
   }
 
   /** The main thread's stack is the highest of all; another thread's has its thread control block at its end. */
@@ -60,7 +56,7 @@ export class Judge {
    */
   judgeSleeper(thread: Thread): Verdict | 'needs-registers' {
     const place = kernelPlace(thread.process.pid, thread.tid);
-    if (!place?.asleep || this.#alternateStack(place.sp)) return 'needs-registers';
+    if (!place?.asleep || alternateStack(thread, place.sp)) return 'needs-registers';
     this.#onlyPlace.set('rip', place.pc);
     this.#onlyPlace.set('rsp', place.sp);
     using memory = new ProcessMemory(thread.home.tid);
@@ -112,6 +108,14 @@ export class Judge {
     this.#stacks.splice(0, this.#stacks.length, ...writableAreas(this.process));
     return this.#stacks.find(holds);
   }
+}
+
+/** The thread's alternate signal stack, if it is there that it runs. */
+function alternateStack(
+  { alternateStack: named }: Thread,
+  sp: number,
+): { start: number; end: number } | undefined {
+  return named && named.start <= sp && sp <= named.end ? named : undefined;
 }
 
 const writableAreas = (process: Process): MapsLine[] =>

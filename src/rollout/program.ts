@@ -158,13 +158,13 @@ export function targetOf(
 /** Bytes of the base as the program has them: without our breakpoints, and without the jumps of our call sites. */
 function readCode(process: Process, elf: ElfFile, bias: number, address: number, length: number): Uint8Array {
   const { space } = process;
-  const bytes = readView(process, space.base, address, length);
+  const bytes = readView(space.base, address, length);
   for (const island of space.islands) {
     for (const [index, site] of island.sites.entries()) {
       if (site + SITE_BYTES <= address || site >= address + length) continue;
       const original = elf.bytesAt(site - bias, SITE_BYTES);
       const jump = siteJump(site, island.start + index * SLOT_SIZE);
-      if (!original || Buffer.compare(readView(process, space.base, site, SITE_BYTES), jump) !== 0) continue;
+      if (!original || Buffer.compare(readView(space.base, site, SITE_BYTES), jump) !== 0) continue;
       for (const [offset, byte] of original.entries()) {
         const at = site + offset - address;
         if (at >= 0 && at < length) bytes[at] = byte;

@@ -1,49 +1,65 @@
 /**
- * Which interrupted calls mean the same when they are made again from the start by another task. A relative
- * time-out would start anew: harmless below a second, as any time-out may come late; longer ones are waited
- * for. The kernel's own restart state (restart_block) cannot be moved.
+ * Relative time-outs of interrupted calls. Made again from the start by another task, a call means the same, except
+ * that its time-out starts anew; the kernel's own restart state (restart_block) cannot be moved.
+ *
+ * A time-out may come late, by what its program was kept from the processor: up to a second, and once, is
+ * taken for that. Whatever waits longer is met where the call returns.
  */
-import { ERESTART_RESTARTBLOCK } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import type { Task } from '../process/task.js';
+import type { Thread } from '../process/model.js';
 
 const LATE_AT_MOST_MILLISECONDS = 1000;
 const TIMER_ABSTIME = 1;
 const FUTEX_COMMANDS = 0x7f;
 const FUTEX_WAIT = 0;
 
-/** @param task interrupted inside a sleeping call, registers fetched */
-export function restartsAnywhere(task: Task): boolean {
-  const { regs } = task;
-  switch (regs.signed('orig_rax')) {
+/** @param timeOut of the call that the thread is inside, in milliseconds; undefined when it has none */
+export const mayStartAnew = (thread: Thread, timeOut: number | undefined): boolean =>
+  timeOut === undefined ||
+  (timeOut <= LATE_AT_MOST_MILLISECONDS &&
+    // It may be the same call that has started anew before.
+    performance.now() - thread.startedAnew > timeOut + LATE_AT_MOST_MILLISECONDS);
+
+/**
+ * @param call as /proc/TID/syscall or the registers have it
+ * @param tid a task whose memory the arguments are in
+ * @returns milliseconds; undefined without a time-out, or when what is left of it is passed on: as a point in
+ *   time, or written back by the kernel (select, ppoll: fs/select.c, poll_select_finish)
+ */
+export function timeOutOf(call: { nr: number; args: readonly number[] }, tid: number): number | undefined {
+  const [, second = 0, third = 0, fourth = 0] = call.args;
+  switch (call.nr) {
     case SYS.poll:
-      return isShort(regs.int('rdx'));
+      return finite(third);
     case SYS.epoll_wait:
     case SYS.epoll_pwait:
-      return isShort(regs.int('r10'));
+      return finite(fourth);
     case SYS.epoll_pwait2:
-      return isShort(timespec(task, regs.get('r10')));
+    case SYS.semtimedop:
+      return timespec(tid, fourth);
     case SYS.nanosleep:
-      return isShort(timespec(task, regs.get('rdi')));
+      return timespec(tid, call.args[0] ?? 0);
     case SYS.clock_nanosleep:
-      return (regs.int('rsi') & TIMER_ABSTIME) !== 0 || isShort(timespec(task, regs.get('rdx')));
+      return second & TIMER_ABSTIME ? undefined : timespec(tid, third);
     case SYS.futex:
       // Only FUTEX_WAIT has a relative time-out; FUTEX_WAIT_BITSET's is a point in time.
-      return (regs.int('rsi') & FUTEX_COMMANDS) !== FUTEX_WAIT || isShort(timespec(task, regs.get('r10')));
+      return (second & FUTEX_COMMANDS) === FUTEX_WAIT ? timespec(tid, fourth) : undefined;
+    case SYS.restart_syscall:
+      // Only the task itself can go on with it.
+      return Number.POSITIVE_INFINITY;
     default:
-      return regs.signed('rax') !== -ERESTART_RESTARTBLOCK;
+      return undefined;
   }
 }
 
-/** Without end, or soon over. */
-const isShort = (milliseconds: number): boolean =>
-  milliseconds < 0 || milliseconds <= LATE_AT_MOST_MILLISECONDS;
+/** An int of milliseconds, negative for "without end", as an unsigned register holds it. */
+const finite = (register: number): number | undefined => (register < 2 ** 31 ? register : undefined);
 
-/** A struct timespec in milliseconds; -1 for a null pointer. */
-function timespec(task: Task, address: number): number {
-  if (address === 0) return -1;
-  using memory = new ProcessMemory(task.tid);
+/** A struct timespec in milliseconds; undefined for a null pointer. */
+function timespec(tid: number, address: number): number | undefined {
+  if (address === 0) return undefined;
+  using memory = new ProcessMemory(tid);
   const bytes = memory.read(address, 16);
   if (bytes.length < 16) return 0;
   const view = new DataView(bytes.buffer);

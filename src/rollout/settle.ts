@@ -3,11 +3,11 @@
  * threads come home, the stub processes end.
  */
 import { AtlasError } from '../errors/atlas-error.js';
-import { ProcessMemory } from '../linux/memory.js';
 import { deleteGeneration } from '../process/generation.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Generation, Process, Space } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
+import { writeText } from '../process/text.js';
 import { type Migration, migrateThreads } from './migration.js';
 
 export interface Settled extends Migration {
@@ -33,27 +33,40 @@ export function commonGeneration(process: Process): Generation {
  * generation, or are caught before their first instruction. So nobody sees a half-written instruction.
  */
 export function adoptDivergences(space: Space, generation: Generation): void {
-  using memory = new ProcessMemory(space.hostPid);
   for (const { address, bytes } of generation.divergences) {
-    const under = Uint8Array.from(bytes);
-    for (const breakpoint of space.breakpoints.values()) {
-      const offset = breakpoint.address - address;
-      if (offset < 0 || offset >= bytes.length) continue;
-      breakpoint.original = bytes[offset]!;
-      under[offset] = 0xcc;
-    }
-    if (!memory.write(address, under)) throw new Error(`writing the base at 0x${address.toString(16)}`);
+    if (!writeText(space.base, address, bytes))
+      throw new Error(`writing the base at 0x${address.toString(16)}`);
   }
 }
 
-export function* settle(kernel: Kernel, process: Process, milliseconds: number): Steps<Settled> {
+/** A vfork child runs code of the base, whatever generation its parent lives in. */
+export function* untilNoneBorrows(kernel: Kernel, process: Process, deadline: number): Steps<void> {
+  const { space } = process;
+  while (space.users > 1) {
+    if (performance.now() >= deadline) {
+      throw new AtlasError(
+        'not-finished',
+        `A child of process ${process.pid} still runs in its memory (vfork, or clone with CLONE_VM).`,
+        'The base can be changed once it has ended or executes another program: try again.',
+      );
+    }
+    yield* kernel.sleep(1);
+  }
+}
+
+/** @param deadline as performance.now() says */
+export function* settle(kernel: Kernel, process: Process, deadline: number): Steps<Settled> {
   const { space } = process;
   if (space.generations.size === 1)
     throw new AtlasError('nothing-to-do', `Process ${process.pid} is plain already.`);
+  commonGeneration(process);
+  yield* untilNoneBorrows(kernel, process, deadline);
+  // From the last look to the last byte nothing is waited for: a thread born meanwhile has not been resumed.
   const generation = commonGeneration(process);
   if (generation.agent) adoptDivergences(space, generation);
-  const migration = yield* migrateThreads(kernel, process, space.base, milliseconds);
-  if (migration.pending.length > 0 || process.ended) return { ...migration, settled: false };
+  const migration = yield* migrateThreads(kernel, process, space.base, deadline);
+  if (migration.pending.length > 0) return { ...migration, settled: false };
   for (const id of [...space.generations.keys()]) if (id !== 0) yield* deleteGeneration(kernel, process, id);
+  for (const patch of process.patches) patch.state = 'settled';
   return { ...migration, settled: true };
 }

@@ -1,10 +1,10 @@
 /** What a generation sees: its bytes, its areas, and writing bytes that only it has. */
 import { AtlasError } from '../errors/atlas-error.js';
 import { readElf } from '../elf/index.js';
-import { ProcessMemory } from '../linux/memory.js';
 import { readMaps } from '../linux/proc.js';
 import { isStoreArea } from '../process/mapping.js';
 import type { Generation, Process } from '../process/model.js';
+import { readText, writeText } from '../process/text.js';
 import { readFileSync } from 'node:fs';
 
 export interface ViewedArea {
@@ -67,14 +67,8 @@ export function addressOfSymbol(process: Process, symbol: string): number {
   return loadBias(process) + address + Number(match[2] ?? 0);
 }
 
-export function readView(
-  process: Process,
-  generation: Generation,
-  address: number,
-  length: number,
-): Uint8Array {
-  using memory = new ProcessMemory(generation.hostPid);
-  const bytes = memory.read(address, length);
+export function readView(generation: Generation, address: number, length: number): Uint8Array {
+  const bytes = readText(generation, address, length);
   if (bytes.length < length) {
     throw new AtlasError(
       'bad-input',
@@ -82,23 +76,11 @@ export function readView(
       'See `atlas areas`.',
     );
   }
-  if (!generation.agent) {
-    // Our own breakpoints are not part of what the base sees.
-    for (const breakpoint of process.space.breakpoints.values()) {
-      const offset = breakpoint.address - address;
-      if (offset >= 0 && offset < length) bytes[offset] = breakpoint.original;
-    }
-  }
   return bytes;
 }
 
 /** Bytes that only this generation has: in text or read-only data, which is private and diverges as it is written. */
-export function writeView(
-  process: Process,
-  generation: Generation,
-  address: number,
-  bytes: Uint8Array,
-): void {
+export function writeView(generation: Generation, address: number, bytes: Uint8Array): void {
   const end = address + bytes.length;
   const areas = readMaps(generation.hostPid).filter((area) => area.start < end && area.end > address);
   const covered = areas.reduce(
@@ -120,17 +102,7 @@ export function writeView(
       'Only text and read-only data of a file can differ between generations.',
     );
   }
-  using memory = new ProcessMemory(generation.hostPid);
-  const under = Uint8Array.from(bytes);
-  if (!generation.agent) {
-    for (const breakpoint of process.space.breakpoints.values()) {
-      const offset = breakpoint.address - address;
-      if (offset < 0 || offset >= bytes.length) continue;
-      breakpoint.original = bytes[offset]!;
-      under[offset] = 0xcc;
-    }
-  }
-  if (!memory.write(address, under))
+  if (!writeText(generation, address, bytes))
     throw new Error(`writing generation ${generation.id} at 0x${address.toString(16)}`);
   if (generation.agent) generation.divergences.push({ address, bytes: Uint8Array.from(bytes) });
 }

@@ -5,12 +5,13 @@ import { kernelPlace, taskName } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Process } from '../process/model.js';
+import { type Change, changing } from '../process/change.js';
 import { createGeneration, deleteGeneration, type StubFilter } from '../process/generation.js';
 import { migrateThreads } from '../rollout/migration.js';
 import { applyPatch } from '../rollout/apply.js';
 import { settle, type Settled } from '../rollout/settle.js';
 import { addressOfSymbol, areasOf, generationOf, readView, writeView } from '../rollout/view.js';
-import type { Steps } from '../process/steps.js';
+import { type Steps, TaskGone } from '../process/steps.js';
 import type { FromTracer, RequestMessage } from './messages.js';
 import type { OperationName, Parameters, ProcessInfo, Result, ThreadInfo } from './protocol.js';
 
@@ -37,8 +38,7 @@ export class Commands {
       'patch.apply': (parameters) => this.#applyPatch(parameters),
       'patch.status': ({ process }) => this.#patchStatus(process),
       diagnose: () => this.#diagnose(),
-      settle: ({ process, timeoutMilliseconds }) =>
-        this.#settle(process, timeoutMilliseconds ?? DEFAULT_TIMEOUT),
+      settle: ({ process, timeoutMilliseconds }) => this.#settle(process, timeoutMilliseconds),
     };
   }
 
@@ -54,7 +54,29 @@ export class Commands {
       if (!handler) throw new AtlasError('bad-usage', `Unknown operation ${message.operation}.`);
       send({ type: 'reply', id: message.id, result: yield* handler(message.parameters) });
     } catch (error) {
-      send({ type: 'reply', id: message.id, error: AtlasError.from(error).toJSON() });
+      send({ type: 'reply', id: message.id, error: this.#failure(error, message.parameters).toJSON() });
+    }
+  }
+
+  /** What was worked on has ended in the middle: that is the program's doing, not a defect. */
+  #failure(error: unknown, parameters: unknown): AtlasError {
+    if (error instanceof AtlasError) return error;
+    const { process } = (parameters ?? {}) as { process?: unknown };
+    const ended = typeof process === 'string' && !this.#lives(process);
+    if (!ended && !(error instanceof TaskGone)) return AtlasError.from(error);
+    return new AtlasError(
+      'no-such-process',
+      ended ? `Process ${process} has ended.` : `The process, or a generation of it, ended meanwhile.`,
+      'See `atlas ps`.',
+      { cause: error },
+    );
+  }
+
+  #lives(reference: string): boolean {
+    try {
+      return !this.find(reference).ended;
+    } catch {
+      return false;
     }
   }
 
@@ -70,27 +92,30 @@ export class Commands {
     return found;
   }
 
-  /** For what must not come between the steps of a rollout. */
-  #unoccupied(reference: string): Process {
+  /** Runs `work` on the process that is meant, with the process to itself. */
+  *#change<T>(
+    reference: string,
+    change: Change,
+    milliseconds: number | undefined,
+    work: (process: Process, deadline: number) => Steps<T>,
+    late?: (process: Process, holder: string) => T,
+  ): Steps<T> {
     const process = this.find(reference);
-    if (process.patching) {
-      throw new AtlasError(
-        'refused',
-        `A rollout or a settling of process ${process.pid} is under way.`,
-        'Wait until it is over: `atlas patch status`, `atlas generation list`.',
-      );
-    }
-    return process;
+    const deadline = performance.now() + (milliseconds ?? DEFAULT_TIMEOUT);
+    return yield* changing(
+      this.kernel,
+      process,
+      change,
+      deadline,
+      () => work(process, deadline),
+      late && ((holder) => late(process, holder)),
+    );
   }
 
-  *#settle(reference: string, milliseconds: number): Steps<Settled> {
-    const process = this.#unoccupied(reference);
-    process.patching = true;
-    try {
-      return yield* settle(this.kernel, process, milliseconds);
-    } finally {
-      process.patching = false;
-    }
+  #settle(reference: string, milliseconds: number | undefined): Steps<Settled> {
+    return this.#change(reference, 'settle', milliseconds, (process, deadline) =>
+      settle(this.kernel, process, deadline),
+    );
   }
 
   *#diagnose(): Steps<{ lines: string[] }> {
@@ -137,7 +162,9 @@ export class Commands {
 
   *#createGeneration(reference: string): Steps<Result<'generation.create'>> {
     const started = performance.now();
-    const generation = yield* createGeneration(this.kernel, this.#unoccupied(reference), this.stubFilter);
+    const generation = yield* this.#change(reference, 'generation create', undefined, (process, deadline) =>
+      createGeneration(this.kernel, process, this.stubFilter, deadline),
+    );
     return { generation: generation.id, microseconds: Math.round((performance.now() - started) * 1000) };
   }
 
@@ -157,39 +184,40 @@ export class Commands {
   }
 
   *#deleteGeneration(reference: string, id: number): Steps<Result<'generation.delete'>> {
-    yield* deleteGeneration(this.kernel, this.#unoccupied(reference), id);
+    yield* this.#change(reference, 'generation delete', undefined, (process) =>
+      deleteGeneration(this.kernel, process, id),
+    );
     return { generation: id };
   }
 
   *#read(parameters: Parameters<'read'>): Steps<Result<'read'>> {
     const process = this.find(parameters.process);
     const address = addressIn(process, parameters);
-    const bytes = readView(process, generationOf(process, parameters.generation), address, parameters.length);
+    const bytes = readView(generationOf(process, parameters.generation), address, parameters.length);
     return { address: hex(address), bytes: Buffer.from(bytes).toString('hex') };
   }
 
-  *#write(parameters: Parameters<'write'>): Steps<Result<'write'>> {
-    const process = this.#unoccupied(parameters.process);
-    const address = addressIn(process, parameters);
-    const bytes = Buffer.from(parameters.bytes, 'hex');
-    writeView(process, generationOf(process, parameters.generation), address, bytes);
-    return { address: hex(address), length: bytes.length };
+  #write(parameters: Parameters<'write'>): Steps<Result<'write'>> {
+    return this.#change(parameters.process, 'write', undefined, function* (process) {
+      const address = addressIn(process, parameters);
+      const bytes = Buffer.from(parameters.bytes, 'hex');
+      writeView(generationOf(process, parameters.generation), address, bytes);
+      return { address: hex(address), length: bytes.length };
+    });
   }
 
   *#applyPatch(parameters: Parameters<'patch.apply'>): Steps<Result<'patch.apply'>> {
     const { file, content, strategy, timeoutMilliseconds } = parameters;
-    const request = {
-      file,
-      content: Buffer.from(content, 'base64'),
-      strategy,
-      milliseconds: timeoutMilliseconds ?? DEFAULT_TIMEOUT,
-    };
-    const { patch, moved, totalMilliseconds, settled } = yield* applyPatch(
-      this.kernel,
-      this.#unoccupied(parameters.process),
-      request,
-      this.stubFilter,
+    const outcome = yield* this.#change(
+      parameters.process,
+      'patch apply',
+      timeoutMilliseconds,
+      (process, deadline) => {
+        const request = { file, content: Buffer.from(content, 'base64'), strategy, deadline };
+        return applyPatch(this.kernel, process, request, this.stubFilter);
+      },
     );
+    const { patch, moved, totalMilliseconds, settled } = outcome;
     return { patch, strategy, threads: moved, totalMilliseconds, settled };
   }
 
@@ -204,22 +232,42 @@ export class Commands {
     };
   }
 
-  *#migrate(parameters: Parameters<'migrate'>): Steps<Result<'migrate'>> {
-    const process = this.#unoccupied(parameters.process);
-    const to = generationOf(process, parameters.to);
-    for (const tid of parameters.threads ?? []) {
-      if (!process.threads.has(tid))
-        throw new AtlasError(
-          'bad-usage',
-          `Process ${process.pid} has no thread ${tid}.`,
-          'See `atlas threads`.',
-        );
-    }
-    const milliseconds = parameters.timeoutMilliseconds ?? DEFAULT_TIMEOUT;
-    return yield* migrateThreads(this.kernel, process, to, milliseconds, { threads: parameters.threads });
+  #migrate({
+    process: reference,
+    to: id,
+    threads,
+    timeoutMilliseconds,
+  }: Parameters<'migrate'>): Steps<Result<'migrate'>> {
+    const chosen = (process: Process): readonly number[] => {
+      for (const tid of threads ?? []) {
+        if (!process.threads.has(tid))
+          throw new AtlasError(
+            'bad-usage',
+            `Process ${process.pid} has no thread ${tid}.`,
+            'See `atlas threads`.',
+          );
+      }
+      return threads ?? [...process.threads.keys()];
+    };
+    return this.#change(
+      reference,
+      'migrate',
+      timeoutMilliseconds,
+      (process, deadline) => {
+        const to = generationOf(process, id);
+        chosen(process);
+        return migrateThreads(this.kernel, process, to, deadline, { threads });
+      },
+      // Not an error: what did not get its turn in time is as pending as what did not come to a stop in time.
+      (process, holder) => ({
+        moved: [],
+        pending: chosen(process).map((tid) => ({ tid, reason: `\`${holder}\` is under way` })),
+      }),
+    );
   }
 }
 
+/** Milliseconds. */
 const DEFAULT_TIMEOUT = 10_000;
 const hex = (address: number): string => `0x${address.toString(16)}`;
 

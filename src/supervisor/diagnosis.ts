@@ -28,10 +28,10 @@ const describeTask = (task: Task): string =>
 function describeProcess(process: Process): string[] {
   const { space } = process;
   const states = {
-    'held by a fork': process.hold !== undefined,
-    'in a rollout': process.patching,
-    'memory locked': space.lock.held,
-    'generations locked': space.generationLock.held,
+    'held by a fork': space.hold !== undefined,
+    [`being changed by ${space.changeLock.holder}`]: space.changeLock.held,
+    [`memory locked by ${space.lock.holder}`]: space.lock.held,
+    [`generations locked by ${space.generationLock.holder}`]: space.generationLock.held,
   };
   return [
     `process ${process.pid}, generations ${[...space.generations.keys()].join(' ')}: ${list(states)}`,
@@ -42,18 +42,16 @@ function describeProcess(process: Process): string[] {
 function describeThread(thread: Thread): string {
   const { home, stub } = thread;
   const states = {
-    busy: thread.busy,
-    'at the lock': thread.atLock,
-    'in a home call': thread.inHomeCall,
-    'caught asleep': thread.caughtAt !== undefined,
     'stopped by job control': thread.held,
+    'in vfork': thread.vforkChild !== undefined,
     [`${thread.requests.length} requests`]: thread.requests.length > 0,
     [`${thread.stashedSignals.length} signals kept`]: thread.stashedSignals.length > 0,
   };
   const where = stub
     ? `home ${describeTask(home)}; stub ${describeTask(stub)}`
     : `home ${describeTask(home)}`;
-  return `  thread ${thread.tid} in generation ${thread.generation.id}: ${where}; ${list(states)}`;
+  const { tid, generation, place, turn } = thread;
+  return `  thread ${tid} in generation ${generation.id}, at ${place.at}, ${turn}: ${where}; ${list(states)}`;
 }
 
 const list = (states: Record<string, boolean>): string =>

@@ -3,6 +3,7 @@
  * here. Nothing in this file blocks.
  */
 import { c } from '../linux/ffi.js';
+import { parentOf } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
 import { SIGKILL } from '../linux/signals.js';
 import {
@@ -20,24 +21,34 @@ import {
   PTRACE_EVENT_FORK,
   PTRACE_EVENT_STOP,
   PTRACE_EVENT_VFORK,
+  PTRACE_EVENT_VFORK_DONE,
   stopEvent,
   stopSignal,
   termSignal,
 } from '../linux/wait.js';
 import { trapIsPending } from '../process/breakpoints.js';
 import { convertImage } from '../process/convert.js';
-import { killGenerations, reap, untilGone } from '../process/generation.js';
-import { wasAsleep } from '../process/hold.js';
+import {
+  endWithGenerations,
+  exitLast,
+  killGenerations,
+  loseGeneration,
+  reap,
+  untilGone,
+} from '../process/generation.js';
+import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
-import { addThread, describe, leaveSpace, removeThread, threadExits } from '../process/lifecycle.js';
+import { addThread, describe, leaveSpace, removeThread, tellEnd, threadExits } from '../process/lifecycle.js';
 import type { Process, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
 import { cloned, trapped } from '../syscalls/base.js';
 import { stubStopped } from '../syscalls/stub.js';
-import { homeSignal, parkedStopped, wake } from '../process/signals.js';
+import { homeSignal, parkedStopped, wakeUpAt } from '../process/signals.js';
 import type { Ending } from './protocol.js';
+
+const MILLISECONDS_TO_BE_CLAIMED = 1000;
 
 export class Dispatcher {
   constructor(
@@ -60,13 +71,16 @@ export class Dispatcher {
       // Whatever was being done for the old image's thread is over.
       const { waiter } = task;
       task.waiter = undefined;
+      task.image++;
       this.#executed(task);
-      waiter?.steps.return(undefined);
+      if (waiter) kernel.scheduler.end(waiter);
       return;
     }
     if (stopEvent(status) === PTRACE_EVENT_EXIT) {
       // Nobody waits for this: the end itself follows, and that is what a waiting program is told.
       if (task.role === 'home') this.#exiting(task, task.thread!);
+      else if (task.role === 'base-agent' && task.space?.baseAgent === task)
+        kernel.scheduler.start(`end of ${task.tid}`, endWithGenerations(kernel, task, task.space));
       else task.resume();
       return;
     }
@@ -88,14 +102,17 @@ export class Dispatcher {
       case 'base-agent':
         // An interrupt that was owed, or its part in a group-stop.
         if (isGroupStop(status)) task.listen();
-        else task.resume();
+        // SIGSTOP alone cannot be blocked, and whichever thread takes it stops the process.
+        else task.resume(isSignalStop(status) ? stopSignal(status) : 0);
         return;
       case 'agent':
         // Waits, stopped, for its next call.
         return;
       case 'launcher':
+        return;
       case 'unknown':
-        // Its parent's event tells who it is.
+        // Its creator's event tells who it is; if it has one.
+        if (!kernel.processes.has(parentOf(tid))) this.#suspectOrphan(task);
         return;
     }
   }
@@ -109,6 +126,8 @@ export class Dispatcher {
     if (task.role === 'home' && thread) this.#homeGone(task, thread);
     else if (task.role === 'launcher') this.onRootEnded(endingOf(task.status));
     else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
+    else if (task.role === 'agent' && task.space)
+      loseGeneration(kernel, task.space, task, describeStatus(task.status));
     else if (task.role === 'stub' && thread?.stub === task && !thread.generation.ended) {
       // Killed from outside, by the OOM killer say: the thread cannot go on, so the process must not.
       kernel.emit('stub-lost', {
@@ -129,24 +148,54 @@ export class Dispatcher {
     // The leader is reported last, when all its threads are gone (kernel/exit.c, delay_group_leader).
     process.ended = true;
     this.kernel.processes.delete(process.pid);
-    if (process.space.users === 1) killGenerations(process.space);
+    if (process.space.users === 1) killGenerations(this.kernel, process.space);
+    this.#lookForOrphans();
     leaveSpace(process.space);
     this.kernel.emit('process-ended', { pid: process.pid, status: describeStatus(task.status) });
     if (process.pid === this.kernel.rootPid) this.onRootEnded(endingOf(task.status));
   }
 
+  /**
+   * A creator that was killed in the middle of a clone does not tell of its child, which waits at its birth stop for
+   * good: natively it would live on, here it has the memory of a process that has ended.
+   */
+  #lookForOrphans(): void {
+    for (const task of this.kernel.tasks.values()) if (task.role === 'unknown') this.#suspectOrphan(task);
+  }
+
+  /** Its creator's event may still be on its way. */
+  #suspectOrphan(task: Task): void {
+    const { kernel } = this;
+    kernel.setTimer(MILLISECONDS_TO_BE_CLAIMED, () => {
+      if (task.gone || task.role !== 'unknown' || task.waiter) return;
+      if (kernel.processes.has(parentOf(task.tid))) return;
+      kernel.emit('orphan-killed', { task: task.tid });
+      c.kill(task.tid, SIGKILL);
+    });
+  }
+
   #homeStopped(task: Task, thread: Thread): void {
     const { kernel } = this;
     const { status } = task;
+    thread.letThrough = false;
+    const asleep = thread.place.at === 'asleep';
     if (thread.stub || thread.busy) {
       parkedStopped(kernel, thread);
       return;
     }
     if (isSeccompStop(status)) {
-      trapped(kernel, thread);
+      if (asleep) {
+        // It stood before this call when we thought that it slept in it.
+        windBack((task.fetch(), task));
+        wakeUpAt(kernel, thread);
+      } else trapped(kernel, thread);
       return;
     }
     switch (stopEvent(status)) {
+      case PTRACE_EVENT_VFORK_DONE:
+        thread.vforkChild = undefined;
+        letGo(thread);
+        return;
       case PTRACE_EVENT_CLONE:
       case PTRACE_EVENT_FORK:
       case PTRACE_EVENT_VFORK:
@@ -156,12 +205,11 @@ export class Dispatcher {
       case PTRACE_EVENT_STOP:
         thread.held = isGroupStop(status);
         if (thread.held) {
-          thread.process.hold?.arrived(thread);
+          thread.process.space.hold?.arrived(thread);
           task.listen();
         } else if (trapIsPending(thread)) task.resume();
-        else if (thread.caughtAt && !wasAsleep((task.fetch(), task)))
-          occupy(kernel, thread, 'waking', wake(kernel, thread));
-        else if (thread.process.hold) {
+        else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
+        else if (thread.process.space.hold) {
           wasAsleep((task.fetch(), task));
           letGo(thread);
         } else if (thread.requests.length > 0) serveRequests(kernel, thread);
@@ -176,8 +224,15 @@ export class Dispatcher {
   #exiting(task: Task, thread: Thread): void {
     const FATAL_SIGNAL = 0x7f;
     const { space } = thread.process;
-    if (space.users === 1 && (ptrace.eventMessage(task.tid) & FATAL_SIGNAL) !== 0) killGenerations(space);
-    threadExits(thread);
+    const status = ptrace.eventMessage(task.tid);
+    if (space.users === 1 && (status & FATAL_SIGNAL) !== 0) killGenerations(this.kernel, space);
+    threadExits(this.kernel, thread);
+    // The last one that exits decides the status (kernel/exit.c, synchronize_group_exit).
+    if (thread.process.threads.size === 0 && space.baseAgent)
+      this.kernel.scheduler.start(
+        `end of ${task.tid}`,
+        exitLast(this.kernel, space.baseAgent, exitCode(status)),
+      );
     task.resume();
   }
 
@@ -195,8 +250,11 @@ export class Dispatcher {
         kernel.scheduler.wake(caller);
       }
     }
-    for (const other of [...process.threads.values()])
-      if (other.tid !== leader.tid) removeThread(kernel, other);
+    // The leader's task lives on, its thread does not: whoever waits for either is told.
+    for (const other of [...process.threads.values()]) {
+      if (other.tid === leader.tid) tellEnd(other);
+      else removeThread(kernel, other);
+    }
     process.threads.clear();
     const thread = addThread(process, leader);
     occupy(kernel, thread, 'exec', this.#newImage(process, thread));
@@ -206,14 +264,14 @@ export class Dispatcher {
     const old = process.space;
     // A vfork child leaves its parent's image as it is.
     const agents = old.users === 1 ? [...old.generations.values()].flatMap(({ agent }) => agent ?? []) : [];
-    if (old.users === 1) killGenerations(old);
+    if (old.users === 1) killGenerations(this.kernel, old);
     for (const agent of agents) yield* untilGone(agent);
     const space = yield* convertImage(this.kernel, thread.home);
     yield* reap(this.kernel, thread.home, agents);
     space.users = 1;
     process.space = space;
     process.patches.length = 0;
-    process.applied = undefined;
+    space.hostProcess = process;
     thread.generation = space.base;
     leaveSpace(old);
     describe(process);

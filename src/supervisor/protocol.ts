@@ -178,4 +178,9 @@ export interface LaunchOptions {
   argv: string[];
   env: Record<string, string>;
   name: string;
+  /** Standard streams that the command finds closed. */
+  closed: number[];
+  /** What it finds blocked and ignored; bit n-1 stands for signal n. */
+  blockedSignals: bigint;
+  ignoredSignals: bigint;
 }

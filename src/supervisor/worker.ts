@@ -114,7 +114,7 @@ class Tracer {
     try {
       const { storeFd } = this.kernel;
       const filter = baseFilter({ gateStart: GATE_START, gateEnd: GATE_FREE_END, marker: MARKER, storeFd });
-      const task = yield* launch(this.kernel, { argv: options.argv, env: options.env, filter });
+      const task = yield* launch(this.kernel, { ...options, filter });
       const space: Space = yield* convertImage(this.kernel, task);
       this.kernel.rootPid = task.tid;
       const thread = addProcess(this.kernel, task, space, undefined);

@@ -5,22 +5,33 @@
 import { EINVAL, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
-import { isSyscallStop } from '../linux/wait.js';
-import { PAGE, pageUp } from '../memory/store.js';
-import { birthOf, ChildTid, performClone, separate } from '../process/fork.js';
+import { PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
+import { birthOf, ChildTid, performClone, separate, Untraced } from '../process/fork.js';
 import { Hold } from '../process/hold.js';
 import type { Kernel } from '../process/kernel.js';
-import { addProcess, adopt } from '../process/lifecycle.js';
-import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_STACK } from '../process/mapping.js';
-import type { Thread } from '../process/model.js';
+import { addForked, adopt } from '../process/lifecycle.js';
+import {
+  MAP_ANONYMOUS,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_STACK,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../process/mapping.js';
+import type { Space, Thread } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
+import { TextCopy } from '../process/text.js';
 import { letGo, lockSpace, occupy } from '../process/turns.js';
-import { GATE_DATA, GATE_FREE_END, GATE_LISTS, GATE_START } from '../x64/gate.js';
-import { ARGUMENTS } from '../x64/registers.js';
-import { MEMORY_HANDLERS, type MemoryHandler, noteLocked } from './memory.js';
+import { GATE_DATA, GATE_FRAME, GATE_FREE_END, LARGE } from '../x64/gate.js';
+import type { Registers } from '../x64/registers.js';
+import { answerMode, asksForMode, installFilter, installsFilter } from './install-filter.js';
+import { handlerOf, onlyRepeated } from './memory/handlers.js';
+import type { MemoryHandler } from './memory/ranges.js';
 import { Performer } from './performer.js';
-import { exemptGate } from './program-filter.js';
+import { noteTracing } from './tracing.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const CLONE_VM = 0x100;
@@ -28,9 +39,6 @@ const CLONE_FS = 0x200;
 const CLONE_FILES = 0x400;
 const CLOSE_RANGE_UNSHARE = 2;
 const CLONE_UNTRACED = 0x0080_0000;
-const PR_SET_SECCOMP = 22;
-const SECCOMP_SET_MODE_FILTER = 1;
-const SECCOMP_MODE_FILTER = 2;
 /** What the gate's own mmap handles (x64/gate.ts). */
 const SIMPLE_MMAP = MAP_PRIVATE | MAP_ANONYMOUS;
 const HARMLESS_MMAP = MAP_POPULATE | MAP_NORESERVE | MAP_STACK;
@@ -49,7 +57,11 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       letGo(thread);
       return;
     case SYS.mmap:
-      if (!space.plural && (regs.int('r10') & ~HARMLESS_MMAP) === SIMPLE_MMAP) {
+      if (
+        !space.plural &&
+        !fromTrapPage(regs.get('rip')) &&
+        (regs.int('r10') & ~HARMLESS_MMAP) === SIMPLE_MMAP
+      ) {
         redirect(kernel, thread, nr);
         return;
       }
@@ -60,32 +72,21 @@ export function trapped(kernel: Kernel, thread: Thread): void {
         return;
       }
       break;
-    case SYS.mlock:
-    case SYS.mlock2:
-    case SYS.mlockall:
-      noteLocked(space);
-      letGo(thread);
-      return;
     case SYS.munmap:
-      if (!space.plural) {
-        const [start, length] = [regs.get('rdi'), regs.get('rsi')];
-        if (start % PAGE === 0) space.store.punch(start, pageUp(length));
-        letGo(thread);
+      if (!space.plural && !fromTrapPage(regs.get('rip')) && !takesFrame(regs)) {
+        redirect(kernel, thread, nr);
         return;
       }
       break;
     case SYS.mprotect:
-    case SYS.pkey_mprotect:
-    case SYS.shmdt:
-    case SYS.membarrier:
-      if (!space.plural) {
-        letGo(thread);
+      if (!space.plural && !needsSupervisor(space, regs)) {
+        letThrough(thread);
         return;
       }
       break;
-    case SYS.setrlimit:
-    case SYS.prlimit64:
-      occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
+    case SYS.ptrace:
+      noteTracing(kernel, thread, regs);
+      letGo(thread);
       return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);
@@ -95,17 +96,13 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
       return;
     case SYS.clone:
-      if (regs.get('rdi') & CLONE_UNTRACED) {
-        regs.set('rdi', regs.get('rdi') - CLONE_UNTRACED);
-        home.commit();
-      }
-      if (regs.get('rdi') & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
+    case SYS.clone3: {
+      const flags = nr === SYS.clone ? regs.get('rdi') : clone3Flags(thread);
+      if (!(flags & CLONE_VM)) occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
+      else if (flags & CLONE_UNTRACED) occupy(kernel, thread, 'clone', cloneTraced(kernel, thread, nr));
+      else letGo(thread);
       return;
-    case SYS.clone3:
-      if (clone3Flags(thread) & CLONE_VM) letGo(thread);
-      else occupy(kernel, thread, 'fork', forkAtHome(kernel, thread, nr));
-      return;
+    }
     case SYS.unshare:
       if (regs.get('rdi') & (CLONE_FILES | CLONE_FS)) thread.ownTables = true;
       letGo(thread);
@@ -115,23 +112,41 @@ export function trapped(kernel: Kernel, thread: Thread): void {
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
       return;
     case SYS.prctl:
-      if (regs.get('rdi') === PR_SET_SECCOMP && regs.get('rsi') === SECCOMP_MODE_FILTER) {
-        occupy(kernel, thread, 'seccomp', installFilter(thread));
-      } else letGo(thread);
-      return;
     case SYS.seccomp:
-      if (regs.get('rdi') === SECCOMP_SET_MODE_FILTER)
+      if (installsFilter(regs)) {
         occupy(kernel, thread, 'seccomp', installFilter(thread));
-      else letGo(thread);
+        return;
+      }
+      if (asksForMode(regs)) answerMode(thread);
+      letGo(thread);
       return;
   }
-  const handler = MEMORY_HANDLERS.get(nr);
-  if (handler) occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
+  const handler = handlerOf(nr);
+  if (handler && (space.plural || !onlyRepeated(nr)))
+    occupy(kernel, thread, 'memory call', mediate(kernel, thread, handler));
   else letGo(thread);
 }
 
-/** Quiescence has to look at the stack below, too, of a thread that handles a signal on its alternate stack. */
+/** The routine's frame is in the range that the call unmaps (x64/islands.ts). */
+function takesFrame(regs: Registers): boolean {
+  const [start, sp] = [regs.get('rdi'), regs.get('rsp')];
+  return start < sp && sp < start + regs.get('rsi') + GATE_FRAME;
+}
+
+/** What only the handler can do (memory/protect.ts). */
+function needsSupervisor(space: Space, regs: Registers): boolean {
+  const [start, length, protection] = [regs.get('rdi'), regs.get('rsi'), regs.int('rdx')];
+  if (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC) || length >= LARGE) return true;
+  return (protection & PROT_EXEC) !== 0 && space.watched.overlapping(start, start + length).length > 0;
+}
+
+/**
+ * What the thread names as its alternate signal stack (its runner at the call, registers fetched): quiescence has to
+ * look at the stack below, too, of a thread that handles a signal there. A call that will fail is not told apart; the
+ * thread would have to run on memory that it has just named in vain to be misjudged.
+ */
 export function noteAlternateStack(thread: Thread): void {
+  const SS_DISABLE = 2;
   // stack_t: ss_sp, ss_flags, ss_size (sigaltstack(2))
   using memory = new ProcessMemory(thread.runner.tid);
   const pointer = thread.runner.regs.get('rdi');
@@ -140,10 +155,7 @@ export function noteAlternateStack(thread: Thread): void {
   const view = new DataView(bytes.buffer);
   const start = Number(view.getBigUint64(0, true));
   const end = start + Number(view.getBigUint64(16, true));
-  const { alternateStacks } = thread.process.space;
-  if (end > start && !alternateStacks.some((known) => known.start === start && known.end === end)) {
-    alternateStacks.push({ start, end });
-  }
+  thread.alternateStack = view.getInt32(8, true) & SS_DISABLE || end <= start ? undefined : { start, end };
 }
 
 /** The gate's own way to the supervisor, for what its routine does not do. */
@@ -157,6 +169,12 @@ function redirect(kernel: Kernel, thread: Thread, nr: number): void {
   regs.set('rax', nr);
   regs.set('orig_rax', -1);
   thread.home.commit();
+  letThrough(thread);
+}
+
+/** Makes its memory call by itself: a generation that is made before it stops again might miss it. */
+function letThrough(thread: Thread): void {
+  thread.letThrough = true;
   letGo(thread);
 }
 
@@ -164,11 +182,8 @@ function redirect(kernel: Kernel, thread: Thread, nr: number): void {
 export function* mediate(kernel: Kernel, thread: Thread, handler: MemoryHandler): Steps<void> {
   const { space } = thread.process;
   using _lock = yield* lockSpace(thread);
-  const { regs } = thread.runner;
-  const performer = yield* Performer.open(kernel, thread);
-  // The scope fetched the registers anew: the handler reads the caller's own, saved ones.
-  const caller = thread.stub ? regs : performer.callerRegs;
-  yield* performer.close(yield* handler(performer, space, caller));
+  const performer = new Performer(kernel, thread);
+  yield* performer.close(yield* handler(performer, space, performer.callerRegs));
 }
 
 function clone3Flags(thread: Thread): number {
@@ -180,56 +195,50 @@ function clone3Flags(thread: Thread): number {
 function* forkAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { process, home } = thread;
   using _lock = yield* lockSpace(thread);
-  const hold = new Hold(kernel, process, letGo);
+  const hold = new Hold(kernel, process.space, letGo);
   yield* hold.stop(thread);
   try {
     using memory = new ProcessMemory(home.tid);
-    const tid = new ChildTid(home.fetch(), nr, memory);
+    using text = new TextCopy(process.space.base);
+    const untraced = new Untraced(home.fetch(), nr, home.tid);
+    const tid = new ChildTid(home.regs, nr, memory);
     home.commit();
     const child = yield* performClone(kernel, home);
     tid.undo(home.fetch(), memory);
+    untraced.undo(home.regs);
     home.commit();
     if (typeof child === 'number') return;
     yield* birthOf(child);
-    const space = yield* separate(kernel, process, child, thread.generation);
+    const space = yield* separate(kernel, process, child, thread.generation, text);
     tid.write(child, space.store);
-    const born = addProcess(kernel, child, space, process);
-    letGo(born);
+    letGo(addForked(kernel, thread, child, space));
   } finally {
     hold.release();
   }
 }
 
+/** A clone that shares memory and asks not to be traced. */
+function* cloneTraced(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
+  const { home } = thread;
+  const untraced = new Untraced(home.fetch(), nr, home.tid);
+  home.commit();
+  const child = yield* performClone(kernel, home);
+  untraced.undo(home.fetch());
+  home.commit();
+  if (typeof child !== 'number') cloned(kernel, thread, child);
+}
+
 /** A clone that shares memory, seen at its creator's event stop. */
 export function cloned(kernel: Kernel, creator: Thread, child: Task): void {
   const thread = adopt(kernel, creator, child);
+  if (stopEvent(creator.home.status) === PTRACE_EVENT_VFORK) creator.vforkChild = thread.process;
   if (child.stopped) letGo(thread);
-}
-
-/** A hard limit below the store's descriptor could never be lifted again: fork needs that number. */
-export function* limitDescriptors(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
-  using _lock = yield* lockSpace(thread);
-  const performer = yield* Performer.open(kernel, thread);
-  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
-  const args = ARGUMENTS.slice(0, 4).map((register) => regs.signed(register));
-  const pointer = nr === SYS.setrlimit ? 1 : 2;
-  using memory = performer.openBase();
-  const limit = args[pointer] === 0 ? new Uint8Array() : memory.read(args[pointer]!, 16);
-  if (limit.length === 16) {
-    // struct rlimit { rlim_cur, rlim_max }
-    const view = new DataView(limit.buffer);
-    const lowest = BigInt(kernel.storeFd + 1);
-    if (view.getBigUint64(8, true) < lowest) view.setBigUint64(8, lowest, true);
-    thread.process.space.store.write(GATE_LISTS, limit);
-    args[pointer] = GATE_LISTS;
-  }
-  yield* performer.close(yield* performer.everywhere(nr, ...args));
 }
 
 /** Closes around the store's descriptor. */
 export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
-  const performer = yield* Performer.open(kernel, thread);
-  const regs = thread.stub ? thread.stub.fetch() : performer.callerRegs;
+  const performer = new Performer(kernel, thread);
+  const { callerRegs: regs } = performer;
   const [first, last, flags] = [regs.get('rdi') % 2 ** 32, regs.get('rsi') % 2 ** 32, regs.int('rdx')];
   let result: number;
   if (first > last) result = -EINVAL;
@@ -244,31 +253,4 @@ export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
     }
   }
   yield* performer.close(result);
-}
-
-/** The program's own filter gets an exemption for calls from the gate; the rest of it is as it was. */
-function* installFilter(thread: Thread): Steps<void> {
-  const { home, process } = thread;
-  using _lock = yield* lockSpace(thread);
-  using memory = new ProcessMemory(home.tid);
-  const regs = home.fetch();
-  const original = regs.get('rdx');
-  const program = memory.read(original, 16);
-  if (program.length === 16) {
-    const view = new DataView(program.buffer);
-    const filter = memory.read(Number(view.getBigUint64(8, true)), view.getUint16(0, true) * 8);
-    const exempt = exemptGate(filter, { gateStart: GATE_START, gateEnd: GATE_FREE_END });
-    view.setUint16(0, exempt.length / 8, true);
-    view.setBigUint64(8, BigInt(GATE_LISTS + 16), true);
-    process.space.store.write(GATE_LISTS, program);
-    process.space.store.write(GATE_LISTS + 16, exempt);
-    regs.set('rdx', GATE_LISTS);
-    home.commit();
-  }
-  do {
-    home.resumeToSyscall();
-    yield* home.nextStop();
-  } while (!isSyscallStop(home.status));
-  home.fetch().set('rdx', original);
-  home.commit();
 }

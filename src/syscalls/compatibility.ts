@@ -110,6 +110,8 @@ function explain(condition: ArgumentCondition): string {
       const masked = condition.mask === undefined ? argument : `${argument} & ${hexadecimal(condition.mask)}`;
       return `${masked} is ${condition.values.map(decimalOrHexadecimal).join(', ')}`;
     }
+    case 'noneOf':
+      return `${argument} is none of ${condition.values.map(decimalOrHexadecimal).join(', ')}`;
     case 'storeDescriptor':
       return `${argument} is the store's descriptor`;
   }

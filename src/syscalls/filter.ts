@@ -210,6 +210,12 @@ function emitCondition(
       if (condition.mask !== undefined) program.and(condition.mask);
       for (const value of condition.values) program.branch('equal', value, holds, 'next');
       return;
+    case 'noneOf': {
+      const isOne = program.label(`argument ${argument} is none of ${condition.values.length}`);
+      for (const value of condition.values) program.branch('equal', value, isOne, 'next');
+      program.jump(holds).place(isOne);
+      return;
+    }
     case 'storeDescriptor':
       program.branch('equal', options.storeFd, holds, 'next');
       return;

@@ -16,22 +16,28 @@ import {
   stopEvent,
   stopSignal,
 } from '../linux/wait.js';
-import { birthOf, ChildTid, separate } from '../process/fork.js';
-import { park } from '../process/generation.js';
+import { AtlasError } from '../errors/atlas-error.js';
+import { EAGAIN } from '../linux/errno.js';
+import { birthOf, ChildTid, separate, Untraced } from '../process/fork.js';
+import { park, takeStub } from '../process/generation.js';
 import { Hold, leaksEintr } from '../process/hold.js';
 import { atMarker } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
-import { addProcess, adopt } from '../process/lifecycle.js';
-import { moveOut, transplant } from '../process/migrate.js';
+import { addForked, adopt } from '../process/lifecycle.js';
+import { moveOutTo, transplant } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { postpone, stopParked } from '../process/parking.js';
+import { enterCall, giveBack, leaveCall } from '../process/place.js';
 import { deliver, giveVectorState, restoreInfo } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
-import { endTurn, letGo, lockSpace, raiseStashed, serveHere } from '../process/turns.js';
+import { endTurn, letGo, lockSpace, raiseStashed, serveHere, take } from '../process/turns.js';
+import { TextCopy } from '../process/text.js';
 import type { Registers } from '../x64/registers.js';
 
 const CLONE_VM = 0x100;
+const CLONE_VFORK = 0x4000;
+const CLONE_THREAD = 0x1_0000;
 
 /** What to do with a task that the call makes, at its creator's event stop. */
 type OnChild = (child: Task) => Steps<void>;
@@ -50,16 +56,12 @@ export function* homeCall(
 ): Steps<number | undefined> {
   thread.caller.assign(thread.stub!.regs);
   yield* stopParked(thread);
-  aim(kernel, thread, nr);
-  thread.inHomeCall = true;
-  thread.process.hold?.arrived(thread);
-  try {
-    // The call may take forever: what was asked of the thread on its way here need not wait for that.
-    yield* serveHere(thread);
-    return yield* performAtHome(kernel, thread, nr, onChild);
-  } finally {
-    thread.inHomeCall = false;
-  }
+  aim(kernel, thread.home, thread.caller, nr);
+  enterCall(thread, nr);
+  thread.process.space.hold?.arrived(thread);
+  // The call may take forever: what was asked of the thread on its way here need not wait for that.
+  yield* serveHere(thread);
+  return yield* performAtHome(kernel, thread, nr, onChild);
 }
 
 function* performAtHome(
@@ -81,7 +83,7 @@ function* performAtHome(
       const result = home.regs.signed('rdi');
       caller.set('rax', result);
       caller.set('orig_rax', -1);
-      yield* goOn(kernel, thread);
+      goOn(kernel, thread);
       return result;
     }
     if (isSignalStop(home.status)) {
@@ -92,14 +94,14 @@ function* performAtHome(
       if (masks && hasSignal(masks.caught, signal)) {
         callerState(kernel, home.regs, caller, nr);
         // The call is over; who wants to move the thread waits until it stands at the handler.
-        thread.inHomeCall = false;
-        yield* deliver(kernel, thread, signal);
+        const { vectors, next } = leaveCall(thread);
+        yield* deliver(kernel, thread, signal, caller, vectors);
         // It was moved while the home was inside the call: the handler runs where the thread lives now.
-        if (!thread.stub && thread.generation.agent) yield* moveOut(kernel, thread, thread.generation);
+        if (next) moveOutTo(kernel, thread, thread.generation, next);
         return undefined;
       }
       // Ignored, stopping or deadly: the kernel does it, and restarts the call; except for those that leak.
-      if (leaksEintr(home.regs)) aim(kernel, thread, nr);
+      if (leaksEintr(home.regs)) aim(kernel, home, caller, nr);
       continue;
     }
     const event = stopEvent(home.status);
@@ -113,8 +115,10 @@ function* performAtHome(
 }
 
 /** The call is over, the home at the marker: the thread goes on where it lives now. */
-function* goOn(kernel: Kernel, thread: Thread): Steps<void> {
-  const { home, stub, caller } = thread;
+function goOn(kernel: Kernel, thread: Thread): void {
+  const { home, caller } = thread;
+  const { vectors, next } = leaveCall(thread);
+  const { stub } = thread;
   if (stub) {
     stub.regs.assign(caller);
     stub.commit();
@@ -123,14 +127,13 @@ function* goOn(kernel: Kernel, thread: Thread): Steps<void> {
   }
   home.regs.assign(caller);
   home.commit();
-  giveVectorState(kernel, thread, home);
-  if (thread.generation.agent) yield* moveOut(kernel, thread, thread.generation);
+  giveVectorState(kernel, thread, home, vectors);
+  if (next) moveOutTo(kernel, thread, thread.generation, next);
 }
 
 /** The caller's registers, at the gate: arguments, and the stack that some calls look at, are the caller's. */
-function aim(kernel: Kernel, thread: Thread, nr: number): void {
-  const { home } = thread;
-  home.regs.assign(thread.caller);
+function aim(kernel: Kernel, home: Task, caller: Registers, nr: number): void {
+  home.regs.assign(caller);
   home.regs.set('rip', kernel.gate.call);
   home.regs.set('rax', nr);
   home.regs.set('orig_rax', -1);
@@ -162,9 +165,8 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
   const { home } = thread;
   const stub = thread.stub!;
   yield* stopParked(thread);
-  thread.caller.assign(stub.regs);
   transplant(kernel, stub, home);
-  aim(kernel, thread, SYS.rt_sigreturn);
+  aim(kernel, home, stub.regs, SYS.rt_sigreturn);
   let other = 0;
   for (let stops = 0; stops < 2; ) {
     if (isGroupStop(home.status)) home.listen();
@@ -183,10 +185,10 @@ export function* homeSigreturn(kernel: Kernel, thread: Thread): Steps<void> {
  * What the restored mask lets through comes before the thread's next instruction: the home makes a call
  * that does nothing, and signals are delivered on its way to it.
  */
-function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
+export function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
   const { home } = thread;
-  thread.caller.assign(thread.stub!.regs);
-  aim(kernel, thread, SYS.getpid);
+  const { regs } = thread.stub!;
+  aim(kernel, home, regs, SYS.getpid);
   raiseStashed(thread);
   let signal = 0;
   for (;;) {
@@ -203,7 +205,7 @@ function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
     restoreInfo(thread, signal);
     const masks = signalMasks(home.tid);
     if (!masks || !hasSignal(masks.caught, signal)) continue;
-    yield* deliver(kernel, thread, signal);
+    yield* deliver(kernel, thread, signal, regs);
     return;
   }
 }
@@ -212,37 +214,84 @@ function* takePending(kernel: Kernel, thread: Thread): Steps<void> {
 export function* childOfStub(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const stub = thread.stub!;
   const { process } = thread;
+  const untraced = new Untraced(stub.regs, nr, thread.home.tid);
   const { flags, stack } = cloneArguments(stub, nr);
+  if (flags & CLONE_THREAD) {
+    yield* threadOfStub(kernel, thread, nr, untraced, stack);
+    return;
+  }
   if (flags & CLONE_VM) {
-    let born: Thread | undefined;
     yield* homeCall(kernel, thread, nr, function* (child): Steps<void> {
+      untraced.undo(thread.caller);
       yield* birthOf(child);
       continueAs(kernel, thread, child, stack);
-      born = adopt(kernel, thread, child);
-      if (born.process === process && thread.generation.agent) {
-        born.busy = true;
-        yield* moveOut(kernel, born, thread.generation);
-        endTurn(born);
-      } else letGo(born);
+      const born = adopt(kernel, thread, child);
+      if (flags & CLONE_VFORK) thread.vforkChild = born.process;
+      letGo(born);
     });
+    thread.vforkChild = undefined;
     return;
   }
   using _lock = yield* lockSpace(thread);
-  const hold = new Hold(kernel, process, letGo);
+  const hold = new Hold(kernel, process.space, letGo);
   yield* hold.stop(thread);
   try {
     using memory = new ProcessMemory(thread.home.tid);
+    using text = new TextCopy(process.space.base);
     const tid = new ChildTid(stub.regs, nr, memory);
     yield* homeCall(kernel, thread, nr, function* (child): Steps<void> {
       tid.undo(thread.caller, memory);
+      untraced.undo(thread.caller);
       yield* birthOf(child);
       continueAs(kernel, thread, child, stack);
-      const space = yield* separate(kernel, process, child, thread.generation);
+      const space = yield* separate(kernel, process, child, thread.generation, text);
       tid.write(child, space.store);
-      letGo(addProcess(kernel, child, space, process));
+      letGo(addForked(kernel, thread, child, space));
     });
   } finally {
     hold.release();
+  }
+}
+
+/**
+ * A new thread, born where its creator lives. The stub that it will run in is made first: what the kernel
+ * refuses to us it refuses to the program, as it would natively at the limit of tasks.
+ */
+function* threadOfStub(
+  kernel: Kernel,
+  thread: Thread,
+  nr: number,
+  untraced: Untraced,
+  stack: number,
+): Steps<void> {
+  const { generation } = thread;
+  const caller = thread.stub!;
+  let own: Task;
+  try {
+    own = yield* takeStub(kernel, generation);
+  } catch (error) {
+    if (!(error instanceof AtlasError)) throw error;
+    kernel.emit('thread-refused', { tid: thread.tid, reason: error.message });
+    untraced.undo(caller.regs);
+    caller.regs.set('rax', -EAGAIN);
+    caller.regs.set('orig_rax', -1);
+    caller.commit();
+    return;
+  }
+  let used = false;
+  try {
+    yield* homeCall(kernel, thread, nr, function* (child): Steps<void> {
+      untraced.undo(thread.caller);
+      yield* birthOf(child);
+      continueAs(kernel, thread, child, stack);
+      const born = adopt(kernel, thread, child);
+      used = true;
+      take(born);
+      moveOutTo(kernel, born, generation, own);
+      endTurn(born);
+    });
+  } finally {
+    if (!used) giveBack(generation, own);
   }
 }
 
@@ -250,7 +299,7 @@ export function* childOfStub(kernel: Kernel, thread: Thread, nr: number): Steps<
 function cloneArguments(stub: Task, nr: number): { flags: number; stack: number } {
   const { regs } = stub;
   if (nr === SYS.fork) return { flags: 0, stack: 0 };
-  if (nr === SYS.vfork) return { flags: CLONE_VM, stack: 0 };
+  if (nr === SYS.vfork) return { flags: CLONE_VM | CLONE_VFORK, stack: 0 };
   if (nr === SYS.clone) return { flags: regs.get('rdi') % 2 ** 32, stack: regs.get('rsi') };
   // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls
   using memory = new ProcessMemory(stub.tid);
@@ -274,8 +323,6 @@ function continueAs(kernel: Kernel, thread: Thread, child: Task, stack: number):
   regs.set('fs_base', fsBase);
   if (stack !== 0) regs.set('rsp', stack);
   child.commit();
-  const own = thread.callerXstate;
-  giveVectorState(kernel, thread, child);
-  // The caller itself still needs it.
-  thread.callerXstate = own;
+  const { place } = thread;
+  giveVectorState(kernel, thread, child, place.at === 'call' ? place.vectors : undefined);
 }

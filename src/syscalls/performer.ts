@@ -2,36 +2,33 @@
  * Performing system calls on behalf of a thread that stands before one: in its home task, whether it lives
  * there or is parked there, and repeated in the other generations. One scope per mediated call.
  */
-import { EINVAL, ENOMEM, isError } from '../linux/errno.js';
+import { EACCES, EAGAIN, ENOMEM, EPERM, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { agentCall } from '../process/generation.js';
-import { InjectionScope } from '../process/inject.js';
+import { isSyscallStop } from '../linux/wait.js';
+import { type Answers, callElsewhere, giveUpDiffering } from '../process/elsewhere.js';
+import { type BatchEntry, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
-import { MAP_FIXED, MAP_FIXED_NOREPLACE } from '../process/mapping.js';
-import { SYS } from '../linux/syscall-numbers.js';
 import type { Thread } from '../process/model.js';
 import { stopParked } from '../process/parking.js';
-import type { Registers } from '../x64/registers.js';
 import type { Steps } from '../process/steps.js';
+import { ARGUMENTS, Registers, type Word } from '../x64/registers.js';
+
+/** Over several areas the kernel goes on until one refuses, and what it did before stays (mprotect(2), mlock(2)). */
+const PARTLY_DONE: ReadonlySet<number> = new Set([ENOMEM, EACCES, EPERM, EAGAIN]);
 
 export class Performer {
-  readonly #scope: InjectionScope;
+  /** The registers at the call that the thread stands before. */
+  readonly callerRegs = new Registers();
+  /** Once anything but the thread's own call had to be made. */
+  #scope: InjectionScope | undefined;
+  /** The thread's own call has been made by its home, as it stood. */
+  #made = false;
 
-  private constructor(
+  constructor(
     readonly kernel: Kernel,
     readonly thread: Thread,
   ) {
-    this.#scope = new InjectionScope(kernel, thread.home);
-  }
-
-  static *open(kernel: Kernel, thread: Thread): Steps<Performer> {
-    if (thread.stub) yield* stopParked(thread);
-    return new Performer(kernel, thread);
-  }
-
-  /** The caller's registers at its call, when the caller lives at home. */
-  get callerRegs(): Registers {
-    return this.#scope.saved;
+    this.callerRegs.assign(thread.runner.fetch());
   }
 
   /** The base's memory, to be closed by the caller. */
@@ -40,89 +37,100 @@ export class Performer {
   }
 
   /** One call in the base's address space. */
-  home(nr: number, ...args: number[]): Steps<number> {
-    return this.#scope.call(nr, ...args);
+  *home(nr: number, ...args: Word[]): Steps<number> {
+    if (this.#isOwnCall(nr, args)) return yield* this.#makeOwnCall();
+    if (!this.#scope) {
+      if (this.thread.stub) yield* stopParked(this.thread);
+      this.#scope = new InjectionScope(this.kernel, this.thread.home);
+    }
+    return yield* this.#scope.call(nr, ...args);
   }
 
-  /** The same call in every other generation's address space. @returns the first error, or 0 */
-  *elsewhere(nr: number, ...args: number[]): Steps<number> {
-    let error = 0;
-    for (const generation of this.thread.process.space.generations.values()) {
-      if (!generation.agent) continue;
-      const result = yield* agentCall(this.kernel, generation, nr, ...args);
-      if (isError(result) && error === 0) {
-        error = result;
-        this.kernel.emit('mirror-failed', { nr, args, generation: generation.id, errno: -result });
-      }
-    }
-    return error;
+  /** A home that stands before this very call makes it where it is: half the work of sending it to the gate. */
+  #isOwnCall(nr: number, args: readonly Word[]): boolean {
+    const { callerRegs: regs, thread } = this;
+    if (thread.stub || this.#scope || this.#made || nr !== regs.signed('orig_rax')) return false;
+    return args.every((arg, index) => arg === regs.word(ARGUMENTS[index]!));
+  }
+
+  *#makeOwnCall(): Steps<number> {
+    const { home } = this.thread;
+    this.#made = true;
+    do {
+      home.resumeToSyscall();
+      yield* home.nextStop();
+    } while (!isSyscallStop(home.status));
+    return home.fetch().signed('rax');
+  }
+
+  /** The thread's own call, word for word. */
+  own(): Steps<number> {
+    const { callerRegs: regs } = this;
+    return this.home(regs.signed('orig_rax'), ...ARGUMENTS.map((register) => regs.word(register)));
   }
 
   /**
-   * A shared file mapping at the same address everywhere. Some files (io_uring's rings) refuse to be mapped at an
-   * address: there the kernel's choice is moved.
+   * The same calls in every other generation. What fails there cannot be undone here: a generation that
+   * differs afterwards is given up.
+   * @param expected the results at home, where these are errors: a part may be done all the same
    */
-  *mapElsewhere(
-    address: number,
-    length: number,
-    protection: number,
-    flags: number,
-    fd: number,
-    offset: number,
+  *elsewhere(calls: readonly BatchEntry[], expected: readonly number[] = []): Steps<void> {
+    const answers = yield* this.tryElsewhere(calls);
+    yield* this.settleDifferences(calls, answers, expected);
+  }
+
+  tryElsewhere(calls: readonly BatchEntry[]): Steps<Answers[]> {
+    return callElsewhere(this.kernel, this.thread.process.space, calls);
+  }
+
+  *settleDifferences(
+    calls: readonly BatchEntry[],
+    answers: readonly Answers[],
+    expected: readonly number[] = [],
   ): Steps<void> {
-    const MREMAP_MAYMOVE_FIXED = 3;
-    for (const generation of this.thread.process.space.generations.values()) {
-      if (!generation.agent) continue;
-      const perform = (nr: number, ...args: number[]): Steps<number> =>
-        agentCall(this.kernel, generation, nr, ...args);
-      const fixed = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-      let at = yield* perform(SYS.mmap, address, length, protection, fixed, fd, offset);
-      if (at === -EINVAL) {
-        at = yield* perform(
-          SYS.mmap,
-          0,
-          length,
-          protection,
-          flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE),
-          fd,
-          offset,
-        );
-        if (!isError(at) && at !== address)
-          at = yield* perform(SYS.mremap, at, length, length, MREMAP_MAYMOVE_FIXED, address);
-      }
-      if (at !== address)
-        this.kernel.emit('mirror-failed', {
-          nr: SYS.mmap,
-          address,
-          length,
-          generation: generation.id,
-          errno: -at,
-        });
+    for (const { generation, results } of answers) {
+      const at = results.findIndex((result, index) => {
+        const athome = expected[index] ?? 0;
+        return isError(athome) ? result !== athome : isError(result);
+      });
+      if (at < 0) continue;
+      this.kernel.emit('mirror-failed', {
+        call: calls[at]!.map(String),
+        generation: generation.id,
+        errno: -results[at]!,
+      });
+      yield* giveUpDiffering(this.kernel, this.thread.process, generation);
     }
   }
 
-  /** Home first; where it succeeds, everywhere else too. */
-  *everywhere(nr: number, ...args: number[]): Steps<number> {
+  /** Home first, then everywhere else; where home says that a part was done, that part too. */
+  *everywhere(nr: number, ...args: Word[]): Steps<number> {
     const result = yield* this.home(nr, ...args);
-    // Over a hole, mprotect and madvise do the part before it, and say ENOMEM.
-    if (!isError(result) || result === -ENOMEM) yield* this.elsewhere(nr, ...args);
+    if (!isError(result) || PARTLY_DONE.has(-result)) yield* this.elsewhere([[nr, ...args]], [result]);
     return result;
   }
 
   /** Ends the mediated call with `result`; the thread's runner is left stopped, ready to go on. */
   *close(result: number): Steps<void> {
     const { stub, home } = this.thread;
+    const scope = this.#scope;
     if (stub) {
-      yield* this.#scope.restore();
-      home.resume();
+      if (scope) {
+        yield* scope.restore();
+        home.resume();
+      }
       stub.fetch();
       stub.regs.set('rax', result);
       stub.regs.set('orig_rax', -1);
       stub.commit();
-    } else {
-      this.#scope.saved.set('rax', result);
-      this.#scope.saved.set('orig_rax', -1);
-      yield* this.#scope.restore();
+    } else if (scope) {
+      scope.saved.set('rax', result);
+      scope.saved.set('orig_rax', -1);
+      yield* scope.restore();
+    } else if (!this.#made || home.regs.signed('rax') !== result) {
+      home.regs.set('rax', result);
+      home.regs.set('orig_rax', -1);
+      home.commit();
     }
   }
 }

@@ -6,24 +6,30 @@ import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
 import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
-import { isSynchronous } from '../linux/signals.js';
-import { agentCall, killGenerations } from '../process/generation.js';
-import { wasAsleep } from '../process/hold.js';
-import { call, InjectionScope } from '../process/inject.js';
+import { isSynchronous, SIGSYS, SIGTRAP } from '../linux/signals.js';
+import { callElsewhere } from '../process/elsewhere.js';
+import { killGenerations } from '../process/generation.js';
+import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
+import { borrow, call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { tellEnd } from '../process/lifecycle.js';
-import { retireStub } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
+import { giveBack } from '../process/place.js';
 import { stopParked } from '../process/parking.js';
-import { deliverFault } from '../process/signals.js';
+import { trapIsPending } from '../process/breakpoints.js';
+import { isTerminalsOwn, raisedIsPending, raisedSignal } from '../process/raised.js';
+import { deliverFault, hitBreakpoint, isKernelsOwn, wakeUpAt } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
 import { ARGUMENTS } from '../x64/registers.js';
-import { closeRange, limitDescriptors, mediate, noteAlternateStack } from './base.js';
+import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
-import { MEMORY_HANDLERS, noteLocked } from './memory.js';
+import { answerMode, asksForMode, installFilterFromStub, installsFilter } from './install-filter.js';
+import { handlerOf } from './memory/handlers.js';
+import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
+import { noteTracing } from './tracing.js';
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 const FUTEX_COMMANDS = 0x7f;
@@ -49,11 +55,7 @@ const PATH_FIRST: ReadonlySet<number> = new Set(
     SYS.truncate,
   ].map(Number),
 );
-/** Locked memory keeps its data whatever is advised: the gate must know, also when it works again. */
-const LOCKS_MEMORY: ReadonlySet<number> = new Set([SYS.mlock, SYS.mlock2, SYS.mlockall]);
 const LONGEST_PATH_PREFIX = 32;
-const RLIMIT_NOFILE = 7;
-const LIMITS: ReadonlySet<number> = new Set([SYS.setrlimit, SYS.prlimit64]);
 const PERSONAL_PATH = /^\/(proc\/(self|thread-self)(\/|$)|dev\/(fd|stdin|stdout|stderr)(\/|$))/;
 
 export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefined): void {
@@ -65,18 +67,45 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
     setOff(thread);
     return;
   }
+  const asleep = thread.place.at === 'asleep';
   if (isSeccompStop(stub.status)) {
-    stubCall(kernel, stub, thread);
+    if (asleep) {
+      // It stood before this call when we thought that it slept in it.
+      windBack((stub.fetch(), stub));
+      wakeUpAt(kernel, thread);
+    } else stubCall(kernel, stub, thread);
     return;
   }
-  if (isSignalStop(stub.status) && isSynchronous(stopSignal(stub.status))) {
-    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
-  } else if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
-  else if (thread.process.hold) {
+  if (isSignalStop(stub.status)) {
+    stubSignal(kernel, stub, thread);
+    return;
+  }
+  if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
+  else if (trapIsPending(thread) || raisedIsPending(stub)) stub.resume();
+  else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
+  else if (thread.process.space.hold) {
     wasAsleep((stub.fetch(), stub));
     letGo(thread);
   } else if (thread.requests.length > 0) serveRequests(kernel, thread);
   else letGo(thread);
+}
+
+/** A signal of the stub is a fault, or comes from its own call; whatever else reaches it is nobody's. */
+function stubSignal(kernel: Kernel, stub: Task, thread: Thread): void {
+  const signal = stopSignal(stub.status);
+  if (signal === SIGTRAP && hitBreakpoint(kernel, thread)) return;
+  stub.fetch();
+  const raised = raisedSignal(thread);
+  if (isSynchronous(signal) || (signal === SIGSYS && isKernelsOwn(stub)))
+    occupy(kernel, thread, 'fault', deliverFault(kernel, thread));
+  else if (raised) occupy(kernel, thread, 'signal of its call', raiseAtHome(kernel, thread, raised));
+  else if (isTerminalsOwn(stub)) {
+    // The home belongs to the program's process group: there the terminal decides rightly.
+    occupy(kernel, thread, 'terminal', atHome(kernel, thread, stub.regs.signed('orig_rax')));
+  } else {
+    wasAsleep(stub);
+    letGo(thread);
+  }
 }
 
 function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
@@ -103,21 +132,19 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
       letGo(thread);
       return;
     case 'everywhere': {
-      if (LOCKS_MEMORY.has(nr)) noteLocked(thread.process.space);
-      if ((nr === SYS.setrlimit ? regs.int('rdi') : regs.int('rsi')) === RLIMIT_NOFILE && LIMITS.has(nr)) {
-        occupy(kernel, thread, 'limit', limitDescriptors(kernel, thread, nr));
-        return;
-      }
-      const handler = MEMORY_HANDLERS.get(nr);
-      occupy(
-        kernel,
-        thread,
-        syscallName(nr),
-        handler ? mediate(kernel, thread, handler) : everywhere(kernel, thread, nr),
-      );
+      const steps = CREDENTIALS.has(nr)
+        ? everywhere(kernel, thread, nr)
+        : mediate(kernel, thread, handlerOf(nr)!);
+      occupy(kernel, thread, syscallName(nr), steps);
       return;
     }
     case 'both':
+      if (asksForMode(regs)) {
+        answerMode(thread);
+        letGo(thread);
+        return;
+      }
+      if (installsFilter(regs)) break;
       occupy(kernel, thread, syscallName(nr), both(kernel, thread, nr));
       return;
   }
@@ -134,12 +161,21 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
     case SYS.exit_group:
       occupy(kernel, thread, syscallName(nr), exitAtHome(kernel, thread, nr));
       return;
+    case SYS.ptrace:
+      noteTracing(kernel, thread, regs);
+      occupy(kernel, thread, 'ptrace', atHome(kernel, thread, nr));
+      return;
     case SYS.sigaltstack:
       noteAlternateStack(thread);
       occupy(kernel, thread, 'sigaltstack', atHome(kernel, thread, nr));
       return;
     case SYS.close_range:
       occupy(kernel, thread, 'close_range', closeRange(kernel, thread));
+      return;
+    case SYS.prctl:
+    case SYS.seccomp:
+      if (installsFilter(regs)) occupy(kernel, thread, 'seccomp', installFilterFromStub(kernel, thread));
+      else occupy(kernel, thread, 'seccomp', atHome(kernel, thread, nr));
       return;
     case SYS.rt_sigreturn:
       occupy(kernel, thread, 'rt_sigreturn', homeSigreturn(kernel, thread));
@@ -174,20 +210,21 @@ function namesSelf(stub: Task, nr: number): boolean {
   return PERSONAL_PATH.test(prefix);
 }
 
-/** Home first; then every generation's agent, and for credentials the tasks that have their own. */
+/** Credentials: home first, then every generation's agent and the tasks that have their own. */
 function* everywhere(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const { space } = thread.process;
   const args = ARGUMENTS.map((register) => thread.stub!.regs.signed(register));
   const result = yield* homeCall(kernel, thread, nr);
   if (result === undefined || isError(result)) return;
   using _lock = yield* lockSpace(thread);
+  yield* callElsewhere(kernel, space, [[nr, ...args]]);
   for (const generation of space.generations.values()) {
-    if (!generation.agent) continue;
-    yield* agentCall(kernel, generation, nr, ...args);
-    if (!CREDENTIALS.has(nr)) continue;
-    for (const spare of generation.spareStubs) yield* call(kernel, spare, nr, ...args);
+    // Taken out meanwhile: nobody may be given one that is in the middle of the call.
+    const spares = generation.spareStubs.splice(0);
+    for (const spare of spares) yield* call(kernel, spare, nr, ...args);
+    for (const spare of spares) giveBack(generation, spare);
   }
-  if (CREDENTIALS.has(nr)) yield* replay(kernel, thread, nr, args);
+  yield* replay(kernel, thread, nr, args);
 }
 
 /** The thread's two tasks: home first, then the stub. */
@@ -204,9 +241,7 @@ function* both(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
 /** Has the stub make the call too: its own state changes as the home's did. */
 function* replay(kernel: Kernel, thread: Thread, nr: number, args: readonly number[]): Steps<void> {
   if (!thread.stub) return;
-  const scope = new InjectionScope(kernel, thread.stub);
-  yield* scope.call(nr, ...args);
-  yield* scope.restore();
+  yield* borrow(kernel, thread.stub, (scope) => scope.call(nr, ...args));
 }
 
 /** The thread, or the process, ends: its home does, with all that hangs on its identity; the stub is free. */
@@ -214,13 +249,13 @@ function* exitAtHome(kernel: Kernel, thread: Thread, nr: number): Steps<void> {
   const stub = thread.stub!;
   const { home } = thread;
   yield* stopParked(thread);
-  if (nr === SYS.exit_group && thread.process.space.users === 1) killGenerations(thread.process.space);
+  if (nr === SYS.exit_group && thread.process.space.users === 1)
+    killGenerations(kernel, thread.process.space);
   home.regs.assign(stub.regs);
   home.regs.set('rip', kernel.gate.call);
   home.regs.set('rax', nr);
   home.regs.set('orig_rax', -1);
   home.commit();
-  retireStub(thread);
   // At home it stands in the gate, before its last call: not a place from which it may be moved.
   tellEnd(thread);
 }

@@ -24,6 +24,7 @@ export type ArgumentCondition =
   | { test: 'anySet'; argument: number; mask: number }
   | { test: 'noneSet'; argument: number; mask: number }
   | { test: 'oneOf'; argument: number; values: readonly number[]; mask?: number }
+  | { test: 'noneOf'; argument: number; values: readonly number[] }
   | { test: 'storeDescriptor'; argument: number }
   | { test: 'anyOf'; conditions: readonly ArgumentCondition[] };
 
@@ -51,23 +52,24 @@ export interface Treatment {
 
 type Details = Partial<Omit<Treatment, 'stub' | 'reason'>>;
 
-const NATIVE: BaseTreatment = { kind: 'native' };
+export const NATIVE: BaseTreatment = { kind: 'native' };
 
 function treat(stub: StubClass, reason: string, details: Details): Treatment {
   return { stub, reason, base: NATIVE, ...details };
 }
 
+export const TRAP: BaseTreatment = { kind: 'trap' };
+
 export const direct = (reason: string, details: Details = {}): Treatment => treat('direct', reason, details);
 export const home = (reason: string, details: Details = {}): Treatment => treat('home', reason, details);
+/** Trapped in the base as well: while there are several generations, a thread at home makes it everywhere too. */
 export const everywhere = (reason: string, details: Details = {}): Treatment =>
-  treat('everywhere', reason, details);
+  treat('everywhere', reason, { base: TRAP, ...details });
 export const both = (reason: string, details: Details = {}): Treatment => treat('both', reason, details);
 export const path = (reason: string, details: Details = {}): Treatment => treat('path', reason, details);
 
 /** Fails with ENOSYS everywhere, as on a kernel that does not have the call: programs have a fallback for that. */
 export const refused = (reason: string): Treatment => treat('refused', reason, { base: refuse(ENOSYS) });
-
-export const TRAP: BaseTreatment = { kind: 'trap' };
 
 export const trapWhen = (when: ArgumentCondition): BaseTreatment => ({ kind: 'trap', when });
 
@@ -96,6 +98,12 @@ export const noneSet = (argument: number, mask: number): ArgumentCondition => ({
 /** With a mask, the argument is reduced to the mask's bits before it is compared. */
 export const oneOf = (argument: number, values: readonly number[], mask?: number): ArgumentCondition =>
   mask === undefined ? { test: 'oneOf', argument, values } : { test: 'oneOf', argument, values, mask };
+
+export const noneOf = (argument: number, values: readonly number[]): ArgumentCondition => ({
+  test: 'noneOf',
+  argument,
+  values,
+});
 
 export const storeDescriptor = (argument: number): ArgumentCondition => ({
   test: 'storeDescriptor',

@@ -141,6 +141,11 @@ export class Assembler {
     return this.emit(0x48 | (n >> 3), 0xc1, 0xe8 | (n & 7), bits);
   }
 
+  shiftLeft(register: Operand64, bits: number): this {
+    const n = NUMBER[register];
+    return this.emit(0x48 | (n >> 3), 0xc1, 0xe0 | (n & 7), bits);
+  }
+
   compare(left: Operand64, right: Operand64): this {
     const [d, s] = [NUMBER[left], NUMBER[right]];
     return this.emit(0x48 | ((s >> 3) << 2) | (d >> 3), 0x39, 0xc0 | ((s & 7) << 3) | (d & 7));
@@ -154,37 +159,37 @@ export class Assembler {
 
   /** lock inc / lock dec dword [address], RIP-relative. */
   lockIncrement(address: number): this {
-    return this.emit(0xf0, 0xff, 0x05).#displacement(address, 0);
+    return this.emit(0xf0, 0xff, 0x05).displacement(address, 0);
   }
 
   lockDecrement(address: number): this {
-    return this.emit(0xf0, 0xff, 0x0d).#displacement(address, 0);
+    return this.emit(0xf0, 0xff, 0x0d).displacement(address, 0);
   }
 
   /** cmp dword [address], 0, RIP-relative. */
   compareMemoryZero(address: number): this {
-    return this.emit(0x83, 0x3d).#displacement(address, 1).emit(0);
+    return this.emit(0x83, 0x3d).displacement(address, 1).emit(0);
   }
 
   /** mov r64, [address], RIP-relative. */
   loadFrom(to: Operand64, address: number): this {
     const n = NUMBER[to];
-    return this.emit(0x48 | ((n >> 3) << 2), 0x8b, 0x05 | ((n & 7) << 3)).#displacement(address, 0);
+    return this.emit(0x48 | ((n >> 3) << 2), 0x8b, 0x05 | ((n & 7) << 3)).displacement(address, 0);
   }
 
   storeTo(address: number, from: Operand64): this {
     const n = NUMBER[from];
-    return this.emit(0x48 | ((n >> 3) << 2), 0x89, 0x05 | ((n & 7) << 3)).#displacement(address, 0);
+    return this.emit(0x48 | ((n >> 3) << 2), 0x89, 0x05 | ((n & 7) << 3)).displacement(address, 0);
   }
 
   /** lock cmpxchg dword [address], r32: compares with eax. */
   compareExchange(address: number, from: 'rcx'): this {
-    return this.emit(0xf0, 0x0f, 0xb1, 0x05 | (NUMBER[from] << 3)).#displacement(address, 0);
+    return this.emit(0xf0, 0x0f, 0xb1, 0x05 | (NUMBER[from] << 3)).displacement(address, 0);
   }
 
   /** mov dword [address], 0 */
   clearMemory(address: number): this {
-    return this.emit(0xc7, 0x05).#displacement(address, 4).word32(0);
+    return this.emit(0xc7, 0x05).displacement(address, 4).word32(0);
   }
 
   call(label: string): this {
@@ -213,7 +218,7 @@ export class Assembler {
   }
 
   /** @param trailing bytes of the instruction that follow the displacement */
-  #displacement(address: number, trailing: number): this {
+  displacement(address: number, trailing = 0): this {
     return this.word32(address - (this.here + 4 + trailing));
   }
 

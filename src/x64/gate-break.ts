@@ -5,7 +5,13 @@
  */
 import { SYS } from '../linux/syscall-numbers.js';
 import type { Assembler } from './assembler.js';
-import { GATE_BREAK_END, GATE_BREAK_LOCK, GATE_BREAK_START, GATE_BREAK_TOP } from './gate-layout.js';
+import {
+  GATE_BREAK_END,
+  GATE_BREAK_LOCK,
+  GATE_BREAK_START,
+  GATE_BREAK_TOP,
+  GATE_PINS_MEMORY,
+} from './gate-layout.js';
 import { enter, leave, restoreArguments, SAVED, saveArguments, TABLE_IS_FULL } from './gate-memory.js';
 
 const PAGE = 4096;
@@ -31,7 +37,9 @@ export function brkRoutine(a: Assembler): void {
   a.moveImmediate('rax', SYS.mprotect).syscall().testImmediate('rax', -1).jumpIf('e', 'brk set');
   a.loadFrom('rax', GATE_BREAK_END).jump('brk done');
 
-  a.label('brk shrink').move('rdi', 'rdx').move('r10', 'rsi').subtract('r10', 'rdx');
+  // A seal refuses that the break falls, and the supervisor asks before anything is cleared.
+  a.label('brk shrink').compareMemoryZero(GATE_PINS_MEMORY).jumpIf('ne', 'brk mediate');
+  a.move('rdi', 'rdx').move('r10', 'rsi').subtract('r10', 'rdx');
   a.store('rsp', SAVED.freed, 'rdi').store('rsp', SAVED.freedLength, 'r10');
   a.call('recycle heap').testImmediate('rax', -1).jumpIf('e', 'brk close');
   a.arithmetic('cmp', 'rax', TABLE_IS_FULL).jumpIf('e', 'brk mediate');

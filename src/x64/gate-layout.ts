@@ -29,8 +29,8 @@ export const GATE_MODE = GATE_DATA;
 export const GATE_INFLIGHT = GATE_DATA + 4;
 /** 1 while a thread is inside the brk routine. */
 export const GATE_BREAK_LOCK = GATE_DATA + 8;
-/** Not 0: the process locks memory, whose content an advice must not take away. */
-export const GATE_LOCKS_MEMORY = GATE_DATA + 12;
+/** Not 0: the process locks or seals memory, whose content an advice or a break must not take away. */
+export const GATE_PINS_MEMORY = GATE_DATA + 12;
 export const GATE_BREAK_START = GATE_DATA + 16;
 export const GATE_BREAK_END = GATE_DATA + 24;
 /** The end of what is mapped for the heap; from the break on it is inaccessible. */
@@ -38,6 +38,14 @@ export const GATE_BREAK_TOP = GATE_DATA + 32;
 
 /** How many pages may still find their slot taken before the supervisor looks through the kept pages. */
 export const GATE_PATIENCE = GATE_DATA + 40;
+
+/** How many slots of GATE_WATCHED may be in use; negative: more than there are, so that everything is watched. */
+export const GATE_WATCHED_COUNT = GATE_DATA + 48;
+/** Ranges that only the supervisor may change (process/watched.ts): start and end, 8 bytes each. */
+export const GATE_WATCHED = GATE_DATA + 64;
+export const WATCHED_SLOTS = (PAGE - 64) / 16;
+/** What the kernel may refuse for its size (mm/util.c, __vm_enough_memory) goes by way of the supervisor, which asks. */
+export const LARGE = 2 ** 28;
 
 /** A number that Linux will not give to a system call: made from the gate, it means "done, look at rdi". */
 export const MARKER = 0x3a71;

@@ -1,15 +1,27 @@
 /** The gate's routines for mmap, munmap, madvise and mprotect. */
 import { SYS } from '../linux/syscall-numbers.js';
 import type { Assembler } from './assembler.js';
-import { GATE_FRAME, GATE_INFLIGHT, GATE_LOCKS_MEMORY, GATE_MODE } from './gate-layout.js';
+import {
+  GATE_FRAME,
+  GATE_INFLIGHT,
+  GATE_MODE,
+  GATE_PINS_MEMORY,
+  GATE_WATCHED,
+  GATE_WATCHED_COUNT,
+  LARGE,
+} from './gate-layout.js';
 
 const PAGE = 4096;
 /** What `recycle` answers (gate-recycle.ts). */
 export const TABLE_IS_FULL = 2;
+export const IS_FOREIGN = 3;
+const PROT_READ_WRITE = 3;
+const PROT_EXEC = 4;
 const MAP_SHARED = 0x01;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS_PRIVATE = 0x22;
 const MAP_NORESERVE = 0x4000;
+const PLACEHOLDER = MAP_ANONYMOUS_PRIVATE | MAP_NORESERVE;
 /** MAP_POPULATE, MAP_NORESERVE, MAP_STACK: kept as they are by the fast path. */
 const MAP_HARMLESS = 0x8000 | MAP_NORESERVE | 0x20000;
 const MADV_DONTNEED = 4;
@@ -69,8 +81,9 @@ export function mmapRoutine(a: Assembler, storeFd: number): void {
     .arithmetic('and', 'rax', ~MAP_HARMLESS)
     .arithmetic('cmp', 'rax', MAP_ANONYMOUS_PRIVATE);
   a.jumpIf('ne', `mediate ${nr}`);
+  a.arithmetic('cmp', 'rsi', LARGE).jumpIf('ae', `mediate ${nr}`);
   saveArguments(a);
-  a.moveImmediate('rdx', 0).moveImmediate('r10', MAP_ANONYMOUS_PRIVATE | MAP_NORESERVE);
+  a.moveImmediate('rdx', 0).moveImmediate('r10', PLACEHOLDER);
   a.moveImmediate('r8', -1).moveImmediate('r9', 0).moveImmediate('rax', nr).syscall();
   a.arithmetic('cmp', 'rax', LAST_ERROR).jumpIf('ae', 'mmap restore');
   a.move('rdi', 'rax').move('r9', 'rax').load('rdx', 'rsp', SAVED.rdx).load('r10', 'rsp', SAVED.r10);
@@ -97,55 +110,101 @@ function checkRange(a: Assembler, otherwise: string): void {
   a.move('rax', 'rdi').add('rax', 'r10').shiftRight('rax', 47).jumpIf('ne', otherwise);
 }
 
-/** The pages go before the mapping does: afterwards the addresses may be somebody else's. */
+/**
+ * The kernel agrees first: a mapping without access takes the range. Then the pages go, and only then the
+ * addresses, which may be somebody else's at once. What is refused, the supervisor does or refuses again.
+ */
 export function munmapRoutine(a: Assembler): void {
   const nr = SYS.munmap;
   enter(a, nr);
   saveArguments(a);
-  checkRange(a, 'munmap call');
-  a.call('punch');
-  a.label('munmap call');
+  checkRange(a, 'munmap mediate');
+  a.call('watched').testImmediate('rax', -1).jumpIf('ne', 'munmap mediate');
+  a.move('rsi', 'r10')
+    .moveImmediate('rdx', 0)
+    .moveImmediate('r10', PLACEHOLDER | MAP_FIXED);
+  a.moveImmediate('r8', -1).moveImmediate('r9', 0).moveImmediate('rax', SYS.mmap).syscall();
+  a.arithmetic('cmp', 'rax', LAST_ERROR).jumpIf('ae', 'munmap mediate');
+  a.move('r10', 'rsi').call('punch');
   restoreArguments(a);
   a.moveImmediate('rax', nr).syscall();
   leave(a, nr);
+  a.label('munmap mediate');
+  restoreArguments(a);
+  a.jump(`mediate ${nr}`);
 }
 
 /**
  * On shared memory MADV_DONTNEED keeps the data and MADV_FREE is EINVAL (mm/madvise.c): both free the
- * store's pages, unless they can be recycled. MADV_DONTNEED is made first all the same: it applies to what
- * is a private file mapping, and it is refused for locked memory, whose data must stay.
+ * store's pages, unless they can be recycled. MADV_DONTNEED asks the kernel first: it refuses what is no
+ * memory, and over a hole the rest is dropped.
  */
 export function madviseRoutine(a: Assembler): void {
   const nr = SYS.madvise;
   enter(a, nr);
   a.arithmetic('cmp', 'rdx', MADV_DONTNEED).jumpIf('e', 'madvise free');
   a.arithmetic('cmp', 'rdx', MADV_FREE).jumpIf('ne', `mediate ${nr}`);
-  a.label('madvise free').compareMemoryZero(GATE_LOCKS_MEMORY).jumpIf('ne', `mediate ${nr}`);
+  a.label('madvise free').compareMemoryZero(GATE_PINS_MEMORY).jumpIf('ne', `mediate ${nr}`);
   saveArguments(a);
-  checkRange(a, 'madvise call');
+  checkRange(a, 'madvise mediate');
   a.call('recycle').testImmediate('rax', -1).jumpIf('e', 'madvise done');
-  a.arithmetic('cmp', 'rax', TABLE_IS_FULL).jumpIf('e', 'madvise call');
+  a.arithmetic('cmp', 'rax', TABLE_IS_FULL).jumpIf('e', 'madvise mediate');
+  a.arithmetic('cmp', 'rax', IS_FOREIGN);
   restoreArguments(a);
-  a.arithmetic('cmp', 'rdx', MADV_FREE).jumpIf('e', 'madvise punch');
-  a.moveImmediate('rax', nr).syscall();
-  a.store('rsp', SAVED.result, 'rax').testImmediate('rax', -1).jumpIf('e', 'madvise punch after');
-  // Over a hole the rest of the range is dropped too.
-  a.arithmetic('cmp', 'rax', -ENOMEM).jumpIf('ne', 'madvise restore').jump('madvise punch after');
-  a.label('madvise punch').moveImmediate('rax', 0).store('rsp', SAVED.result, 'rax');
-  a.label('madvise punch after');
+  a.jumpIf('ne', 'madvise ask');
+  // What is not the store's may be advised as it is; what may not be freed at all, the supervisor knows.
+  a.arithmetic('cmp', 'rdx', MADV_FREE).jumpIf('e', 'madvise mediate');
+  checkRange(a, 'madvise mediate');
+  a.call('watched').testImmediate('rax', -1).jumpIf('ne', 'madvise mediate');
+  restoreArguments(a);
+  a.label('madvise ask').moveImmediate('rdx', MADV_DONTNEED).moveImmediate('rax', nr).syscall();
+  a.store('rsp', SAVED.result, 'rax').testImmediate('rax', -1).jumpIf('e', 'madvise punch');
+  a.arithmetic('cmp', 'rax', -ENOMEM).jumpIf('ne', 'madvise restore');
+  a.label('madvise punch');
   checkRange(a, 'madvise restore');
   a.call('punch').label('madvise restore').load('rax', 'rsp', SAVED.result);
   a.label('madvise done');
   restoreArguments(a);
   leave(a, nr);
-  a.label('madvise call');
+  a.label('madvise mediate');
   restoreArguments(a);
   a.jump(`mediate ${nr}`);
 }
 
+/** Flags, keys and sizes that are more than a change of the areas' protection are the supervisor's. */
 export function mprotectRoutine(a: Assembler): void {
   const nr = SYS.mprotect;
   enter(a, nr);
-  a.moveImmediate('rax', nr).syscall();
+  a.arithmetic('cmp', 'rsi', LARGE).jumpIf('ae', `mediate ${nr}`);
+  a.testImmediate('rdx', ~PROT_READ_WRITE).jumpIf('e', 'mprotect call');
+  a.testImmediate('rdx', ~(PROT_READ_WRITE | PROT_EXEC)).jumpIf('ne', `mediate ${nr}`);
+  saveArguments(a);
+  checkRange(a, 'mprotect mediate');
+  a.call('watched').testImmediate('rax', -1).jumpIf('ne', 'mprotect mediate');
+  restoreArguments(a);
+  a.label('mprotect call').moveImmediate('rax', nr).syscall();
   leave(a, nr);
+  a.label('mprotect mediate');
+  restoreArguments(a);
+  a.jump(`mediate ${nr}`);
+}
+
+/**
+ * From any instruction of it a thread that must hurry may be sent to `perhaps watched`.
+ *
+ * In rax: 0, or not 0 when a watched range (process/watched.ts) overlaps [rdi, rdi + r10). Destroys rcx,
+ * rdx, r8, r9.
+ */
+export function watchedSubroutine(a: Assembler): void {
+  a.external('watched table', GATE_WATCHED);
+  a.label('watched').loadAddress('r8', 'watched table').move('r9', 'rdi').add('r9', 'r10');
+  a.emit(0x48, 0x63, 0x0d).displacement(GATE_WATCHED_COUNT); // movsxd rcx, dword [GATE_WATCHED_COUNT]
+  a.move('rax', 'rcx').testImmediate('rcx', -1).jumpIf('s', 'watched end');
+  a.label('next watched').arithmetic('add', 'rcx', -1).jumpIf('s', 'unwatched');
+  a.move('rax', 'rcx').shiftLeft('rax', 4).add('rax', 'r8');
+  a.emit(0x48, 0x8b, 0x50, 8).compare('rdx', 'rdi').jumpIf('be', 'next watched'); // mov rdx, [rax + 8]
+  a.emit(0x48, 0x8b, 0x10).compare('rdx', 'r9').jumpIf('ae', 'next watched'); // mov rdx, [rax]
+  a.label('watched end').return();
+  a.label('unwatched').moveImmediate('rax', 0).return();
+  a.label('perhaps watched').moveImmediate('rax', 1).return();
 }

@@ -26,7 +26,7 @@ import {
   GRANULE_BITS,
   KEPT_PAGES,
 } from './gate-layout.js';
-import { SAVED, TABLE_IS_FULL } from './gate-memory.js';
+import { IS_FOREIGN, SAVED, TABLE_IS_FULL } from './gate-memory.js';
 
 const FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
 const WORDS_PER_PAGE = 512;
@@ -70,8 +70,8 @@ export function punchSubroutine(a: Assembler, storeFd: number): void {
 }
 
 /**
- * Clears [rdi, rdi + r10), whole pages. In rax: 0 when that is done; 1 when it may not be, or
- * TABLE_IS_FULL when the supervisor should look through the table as well: then a part may be cleared, and the
+ * Clears [rdi, rdi + r10), whole pages. In rax: 0 when that is done; 1 when it may not be, IS_FOREIGN when
+ * other things than the store may be there, or TABLE_IS_FULL when the supervisor should look through the table as well: then a part may be cleared, and the
  * caller frees the range in another way. So a thread may be sent from any instruction to `recycle failed`.
  * Entry `recycle heap` is for what is known to be the store's. Destroys rcx, rdx, rsi, rdi, r8 to r11.
  */
@@ -80,12 +80,12 @@ export function recycleSubroutine(a: Assembler): void {
   a.external('foreign', GATE_FOREIGN).external('kept', GATE_KEPT);
   const compareForeign = (): void => {
     a.emit(0x80, 0x3c, 0x01, 0); // cmp byte [rcx + rax], 0
-    a.jumpIf('ne', 'recycle failed');
+    a.jumpIf('ne', 'recycle foreign');
   };
   // A longer range could have a granule between its first and its last one, which nobody would look at.
   a.label('recycle')
     .arithmetic('cmp', 'r10', 2 ** GRANULE_BITS)
-    .jumpIf('a', 'recycle failed');
+    .jumpIf('a', 'recycle foreign');
   a.loadAddress('rcx', 'foreign');
   a.move('rax', 'rdi').shiftRight('rax', GRANULE_BITS);
   compareForeign();
@@ -118,6 +118,7 @@ export function recycleSubroutine(a: Assembler): void {
   a.arithmetic('add', 'r11', -1).jumpIf('e', 'recycle failed');
   a.lockDecrement(GATE_PATIENCE).jumpIf('ne', 'next slot').moveImmediate('rax', TABLE_IS_FULL).return();
   a.label('recycle failed').moveImmediate('rax', 1).return();
+  a.label('recycle foreign').moveImmediate('rax', IS_FOREIGN).return();
 
   a.label('clear').emit(0xfc); // cld
   a.move('rsi', 'rdi');

@@ -20,7 +20,14 @@ import { SYS } from '../linux/syscall-numbers.js';
 import { Assembler } from './assembler.js';
 import { brkRoutine } from './gate-break.js';
 import { GATE_CALLS, GATE_FRAME, GATE_FREE_END, GATE_START, MARKER } from './gate-layout.js';
-import { madviseRoutine, mmapRoutine, mprotectRoutine, munmapRoutine, SAVED } from './gate-memory.js';
+import {
+  madviseRoutine,
+  mmapRoutine,
+  mprotectRoutine,
+  munmapRoutine,
+  SAVED,
+  watchedSubroutine,
+} from './gate-memory.js';
 import { punchSubroutine, recycleSubroutine } from './gate-recycle.js';
 
 export * from './gate-layout.js';
@@ -38,8 +45,10 @@ export interface Gate {
   batch: number;
   /** The one instruction of the routines that writes to the program's memory: `rep stosq`. */
   zeroing: number;
-  /** Inside this code a thread that must hurry may be sent to `failed`. */
-  recycling: { start: number; end: number; failed: number };
+  /** Loops of the routines: inside one a thread that must hurry may be sent to where it is given up. */
+  loops: { start: number; end: number; givenUp: number }[];
+  /** Where a page that cannot be cleared is told. */
+  recyclingFailed: number;
   /** A NUL-terminated name for the store, for memfd_create. */
   storeName: number;
   /** A name for other files of ours that stand for shared anonymous memory. */
@@ -70,6 +79,7 @@ export function assembleGate(storeFd: number): Gate {
   brkRoutine(a);
   recycleSubroutine(a);
   punchSubroutine(a, storeFd);
+  watchedSubroutine(a);
 
   a.label('store name').emit(...new TextEncoder().encode('atlas\0'));
   a.label('shared name').emit(...new TextEncoder().encode('atlas-shared\0'));
@@ -80,17 +90,22 @@ export function assembleGate(storeFd: number): Gate {
     a.load('rcx', 'rsp', SAVED.rcx).moveStack(GATE_FRAME).jumpRegister('rcx');
   }
   a.align(PAGE);
+  const loop = (start: string, end: string, givenUp: string): Gate['loops'][number] => ({
+    start: a.addressOf(start),
+    end: a.addressOf(end),
+    givenUp: a.addressOf(givenUp),
+  });
   return {
     code: a.finish(),
     call: a.addressOf('call'),
     park: a.addressOf('park'),
     batch: a.addressOf('batch'),
     zeroing: a.addressOf('zeroing'),
-    recycling: {
-      start: a.addressOf('recycle'),
-      end: a.addressOf('recycle end'),
-      failed: a.addressOf('recycle failed'),
-    },
+    loops: [
+      loop('recycle', 'recycle end', 'recycle failed'),
+      loop('watched', 'watched end', 'perhaps watched'),
+    ],
+    recyclingFailed: a.addressOf('recycle failed'),
     storeName: a.addressOf('store name'),
     sharedName: a.addressOf('shared name'),
     routines: new Map(GATE_CALLS.map((nr) => [nr, a.addressOf(`enter ${nr}`)])),

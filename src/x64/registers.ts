@@ -14,6 +14,9 @@ export type RegisterName = keyof typeof REG;
 /** System-call arguments in order (arch/x86/entry/entry_64.S). */
 export const ARGUMENTS: readonly RegisterName[] = ['rdi', 'rsi', 'rdx', 'r10', 'r8', 'r9'];
 
+/** A machine word on its way from one register to another. */
+export type Word = number | bigint;
+
 const WORDS = 27;
 const HIGH = 0x1_0000_0000;
 
@@ -43,9 +46,14 @@ export class Registers {
     return this.#halves[REG[register] * 2]! | 0;
   }
 
-  /** @param value a whole number, negative for error codes and -1 */
-  set(register: RegisterName, value: number): void {
+  /** @param value a whole number, negative for error codes and -1; a bigint where `word` gave one */
+  set(register: RegisterName, value: Word): void {
     const at = REG[register] * 2;
+    if (typeof value === 'bigint') {
+      this.#halves[at] = Number(value & 0xffff_ffffn);
+      this.#halves[at + 1] = Number((value >> 32n) & 0xffff_ffffn);
+      return;
+    }
     const high = Math.floor(value / HIGH);
     this.#halves[at] = (value - high * HIGH) >>> 0;
     this.#halves[at + 1] = high >>> 0;
@@ -63,6 +71,11 @@ export class Registers {
   exact(register: RegisterName): bigint {
     const at = REG[register] * 2;
     return (BigInt(this.#halves[at + 1]!) << 32n) | BigInt(this.#halves[at]!);
+  }
+
+  /** The word to be passed on bit for bit: a number where that is exact, so that the usual case allocates nothing. */
+  word(register: RegisterName): Word {
+    return this.#halves[REG[register] * 2 + 1]! < 2 ** 21 ? this.get(register) : this.exact(register);
   }
 
   assign(from: Registers): void {

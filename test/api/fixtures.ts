@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { EventLog } from '../../src/api/event-log.js';
+import { openRuntimeDirectory } from '../../src/api/runtime-directory.js';
 import { type ControlServer, type Run, serveRun } from '../../src/api/server.js';
 import { AtlasError } from '../../src/errors/atlas-error.js';
 import type { OperationName, Operations, Parameters, Result } from '../../src/supervisor/protocol.js';
@@ -49,5 +50,6 @@ export async function serveAnswers(
       },
     },
   };
-  return { server: await serveRun(run, directory, [name]), run, asked };
+  // As a supervisor does, the server keeps its directory open for the rest of its process's life.
+  return { server: await serveRun(run, openRuntimeDirectory(directory), [name]), run, asked };
 }

@@ -17,8 +17,8 @@ export const LAYERS: readonly (readonly [folder: string, mayImport: readonly str
   ['supervisor', ['errors', 'linux', 'x64', 'memory', 'patch', 'process', 'syscalls', 'rollout']],
   // Of the supervisor: the plain data of its protocol.
   ['api', ['errors', 'linux', 'supervisor']],
-  // The supervisor itself is started by `atlas run`.
-  ['cli', ['errors', 'linux', 'elf', 'patch', 'process', 'supervisor', 'api']],
+  // The supervisor itself is started by `atlas run`; of x64, the record that the starter leaves.
+  ['cli', ['errors', 'linux', 'x64', 'elf', 'patch', 'process', 'supervisor', 'api']],
 ];
 
 /** Outside the supervisor and the command line, its only file that others may know. */

@@ -5,7 +5,8 @@ import { spawn } from 'node:child_process';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ATLAS } from '../harness/paths.js';
+import { compileC } from '../harness/compile.js';
+import { ATLAS, PROJECT } from '../harness/paths.js';
 import { type Scope, scoped } from '../harness/scope.js';
 
 interface Started {
@@ -157,6 +158,31 @@ scoped(
     assert.match(native.stdout, /^333\n/);
     assert.equal(atlas.stderr, native.stderr);
     assert.equal(atlas.stdout, native.stdout);
+  },
+);
+
+scoped(
+  'signals, limits and descriptors are as the caller left them, nohup included',
+  { seconds: 60 },
+  async (scope) => {
+    const program = await compileC(join(PROJECT, 'test/cli/attributes.c'));
+    const tool = join(PROJECT, 'bin/atlas');
+    const native = await scope.runNative([program, 'give', program, 'show']);
+    const atlas = await scope.runNative([program, 'give', tool, 'run', '--', program, 'show']);
+    assert.match(native.stdout, /^open files 555\n1: 100000\n.*^SigIgn:\t(?!0+$)/ms);
+    assert.deepEqual(atlas, native);
+
+    const detached = [tool, 'run', '--detach', '--log', 'log', '--', program, 'show'];
+    assert.equal((await scope.runNative([program, 'give', ...detached])).status, 0);
+    const masks = (text: string) => text.replace(/^[^S].*\n/gm, '');
+    const log = () => readFile(join(scope.folder, 'log'), 'utf8');
+    await until('its output', async () => (await log()).includes('SigCgt'));
+    assert.equal(masks(await log()), masks(native.stdout));
+
+    // By its other name it is a shell script: what a shell keeps, nohup above all, is kept.
+    const script = 'trap "" HUP; exec "$0" run -- grep SigIgn /proc/self/status';
+    const { stdout } = await scope.runNative(['sh', '-c', script, ATLAS]);
+    assert.equal(stdout, 'SigIgn:\t0000000000000001\n');
   },
 );
 

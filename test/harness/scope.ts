@@ -171,9 +171,10 @@ export class Scope {
     process.env.ATLAS_RUNTIME_DIR = this.runtimeFolder;
     const parts: string[] = [];
     for (const { name } of await listRuns().catch(() => [])) {
-      const client = await AtlasClient.connect(name).catch(() => undefined);
+      const signal = AbortSignal.timeout(GRACE_MILLISECONDS);
+      const client = await AtlasClient.connect(name, { signal }).catch(() => undefined);
       const diagnosis = await client
-        ?.request('diagnose', {})
+        ?.request('diagnose', {}, { signal })
         .catch((error: Error) => ({ lines: [error.message] }));
       parts.push(`supervisor of ${name}:`, ...(diagnosis?.lines ?? ['does not answer']));
     }

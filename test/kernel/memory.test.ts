@@ -5,5 +5,5 @@ sameAsNative(
   'memory',
   PROGRAMS.memory,
   { secondsEach: 20 },
-  { advise: 'limits.md, Memory: private file mappings' },
+  { lock_all: 'the total size of the address space is larger than natively' },
 );

@@ -29,9 +29,16 @@ async function connected(scope: Scope, signal: AbortSignal): ReturnType<Scope['c
 }
 
 const KNOWN = {
-  advise: 'limits.md, Memory: private file mappings',
+  told_pid: 'compatibility.md, sendmsg and semop: the pid that others are told',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
+  nested_sleep:
+    'of two signals that are pending together, the second has to enter its handler before the first one runs',
+  stop_is_seen: 'stubs are held after the stop is told',
+  seccomp_mode: 'the filter of Atlas is told as the program’s own',
+  shared_count: 'each generation is an attachment',
+  lock_all: 'the total size of the address space is larger than natively',
+  queue_notify: 'closing in a stub is not closing by the owner of the notification',
 };
 
 for (const [family, names] of Object.entries(PROGRAMS)) {

@@ -122,6 +122,12 @@ test('with a signalfd in use, a stub stops at poll', () => {
   );
 });
 
+function exempted(filter: Uint8Array): Uint8Array {
+  const result = exemptGate(filter, GATE);
+  assert.ok('filter' in result);
+  return result.filter;
+}
+
 test("the kernel takes a program's filter with the gate's exemption", () => {
   const program = new BpfAssembler();
   const fail = program.label('fail');
@@ -138,7 +144,7 @@ test("the kernel takes a program's filter with the gate's exemption", () => {
     .place(fail)
     .return(failWith(1));
   check(
-    [exemptGate(program.assemble(), GATE)],
+    [exempted(program.assemble())],
     [
       ['direct', 'getpid', [], -1],
       ['gate', 'getpid', [], SUCCEEDS],

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { openRuntimeDirectory } from '../../api/runtime-directory.js';
+import { chooseRuntimeDirectory, openRuntimeDirectory } from '../../api/runtime-directory.js';
 import { AtlasError } from '../../errors/atlas-error.js';
 import { failure, ok, type Probe, warning } from './probe.js';
 
@@ -43,7 +43,9 @@ export const controlSockets: Probe = {
   name: 'control-sockets',
   check: () => {
     try {
-      return ok(openRuntimeDirectory());
+      const { path: directory, note } = chooseRuntimeDirectory();
+      openRuntimeDirectory(directory)[Symbol.dispose]();
+      return note === undefined ? ok(directory) : warning(directory, note);
     } catch (error) {
       const { message, advice } = AtlasError.from(error);
       return failure(message, advice);

@@ -9,10 +9,16 @@ export interface Orders {
   names: string[];
   directory: string;
   detach: boolean;
+  /** The output goes to a log that is named after the run, whose name is not known before it has its socket. */
+  ownLog: boolean;
   /** The file for structured events, one JSON document per line. */
   events: string | undefined;
   /** Descriptors above 2 that the shell gave to us and that are the program's. */
   descriptors: number[];
+  /** Standard streams that are closed for the program. */
+  closed: number[];
+  /** Signal masks in hexadecimal, when they are known: Node.js has set others for itself. */
+  signals: { blocked: string; ignored: string } | undefined;
   /** The soft RLIMIT_NOFILE that the program is to have; Node.js raises its own. */
   openFiles: number | undefined;
 }
@@ -20,7 +26,7 @@ export interface Orders {
 export type ToSupervisor = { kind: 'orders'; orders: Orders } | { kind: 'signal'; signal: NodeJS.Signals };
 
 export type ToFront =
-  | { kind: 'started'; name: string; pid: number; socket: string }
+  | { kind: 'started'; name: string; pid: number; socket: string; log: string | undefined }
   | { kind: 'failed'; failure: LaunchFailure }
   | { kind: 'ended'; ending: Ending };
 

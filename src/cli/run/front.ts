@@ -8,13 +8,27 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultRunName, uniqueNames } from '../../api/run-name.js';
-import { openRuntimeDirectory } from '../../api/runtime-directory.js';
+import {
+  chooseRuntimeDirectory,
+  existingRuntimeDirectory,
+  openRuntimeDirectory,
+} from '../../api/runtime-directory.js';
+import { removeDead } from '../../api/socket-file.js';
 import { AtlasError } from '../../errors/atlas-error.js';
 import type { Ending } from '../../supervisor/protocol.js';
 import { findExecutable } from '../../process/launch.js';
 import { requireUsableMachine } from '../doctor/machine.js';
+import { stderr } from '../output/streams.js';
+import { takeCaller } from './caller.js';
 import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
-import { freeDescriptor, inheritedDescriptors, letGoOf, parentOpenFileLimit } from './native-attributes.js';
+import {
+  closedStreams,
+  freeDescriptor,
+  inheritedDescriptors,
+  letGoOf,
+  openFileLimit,
+} from './native-attributes.js';
+import { openNamedLog } from './log.js';
 import { FORWARDED } from './signal-forwarder.js';
 
 export interface RunRequest {
@@ -61,22 +75,32 @@ export async function runDetached(request: RunRequest): Promise<Started> {
 class Supervisor {
   readonly #channel: Channel<ToSupervisor, ToFront>;
   readonly #child: ChildProcess;
-  readonly #log: string | undefined;
+  readonly #directory: string;
+  #name: string | undefined;
+  #log: string | undefined;
   readonly #started = new Deferred<Started>();
   readonly #ended = new Deferred<Ending>();
 
   constructor(request: RunRequest) {
     requireUsableMachine();
     findExecutable(request.argv[0]!, process.env.PATH);
-    const directory = openRuntimeDirectory();
+    const { path: directory, note } = chooseRuntimeDirectory();
+    openRuntimeDirectory(directory)[Symbol.dispose]();
+    if (note !== undefined) stderr.write(`atlas: ${note}\n`);
+    this.#directory = directory;
     const base = request.name ?? defaultRunName(request.argv[0]!);
-    const descriptors = inheritedDescriptors();
+    const caller = takeCaller();
+    const descriptors = inheritedDescriptors(caller);
     const channel = freeDescriptor(LOWEST_CHANNEL);
-    const log = request.detach ? openLog(request.log ?? path.join(directory, `${base}.log`)) : undefined;
+    const log = request.log === undefined ? undefined : openNamedLog(request.log);
     this.#log = log?.file;
     this.#child = spawn(process.execPath, [...process.execArgv, entry(), String(channel)], {
       detached: request.detach,
-      stdio: standardStreams(channel, descriptors, log?.descriptor),
+      stdio: standardStreams(
+        channel,
+        descriptors,
+        request.detach ? (log?.descriptor ?? 'ignore') : 'inherit',
+      ),
     });
     if (log) fs.closeSync(log.descriptor);
     this.#channel = new Channel<ToSupervisor, ToFront>(this.#child.stdio[channel] as Socket, {
@@ -88,9 +112,12 @@ class Supervisor {
       names: request.name === undefined ? [...uniqueNames(base)] : [request.name],
       directory,
       detach: request.detach,
+      ownLog: request.detach && log === undefined,
       events: request.events === undefined ? undefined : path.resolve(request.events),
       descriptors,
-      openFiles: parentOpenFileLimit(),
+      closed: request.detach ? [] : closedStreams(caller),
+      signals: caller && { blocked: caller.blocked.toString(16), ignored: caller.ignored.toString(16) },
+      openFiles: openFileLimit(caller),
     };
     void this.#channel.send({ kind: 'orders', orders });
     // From here on they are the program's; its readers and writers must not wait for us.
@@ -116,6 +143,8 @@ class Supervisor {
     switch (message.kind) {
       case 'started': {
         const { name, pid, socket } = message;
+        this.#name = name;
+        this.#log ??= message.log;
         if (this.#log === undefined) letGoOf(0, 1);
         this.#started.resolve({ name, pid, socket, log: this.#log });
         break;
@@ -134,6 +163,7 @@ class Supervisor {
       await new Promise((resolve) => this.#child.once('exit', resolve));
     }
     const { exitCode, signalCode } = this.#child;
+    this.#cleanUp();
     this.#fail(
       new AtlasError(
         'internal',
@@ -141,6 +171,13 @@ class Supervisor {
         this.#log === undefined ? '' : `See ${this.#log}.`,
       ),
     );
+  }
+
+  /** A supervisor that was killed leaves its socket's name behind. */
+  #cleanUp(): void {
+    if (this.#name === undefined) return;
+    using directory = existingRuntimeDirectory(this.#directory);
+    if (directory) removeDead(directory, this.#name);
   }
 
   #fail(error: AtlasError): void {
@@ -160,30 +197,14 @@ class Deferred<T> {
 
 const entry = (): string => fileURLToPath(new URL('./supervisor.js', import.meta.url));
 
-type Streams = ('inherit' | 'ignore' | 'pipe' | number)[];
+type Stream = 'inherit' | 'ignore' | 'pipe' | number;
 
 /** Index = descriptor of the supervisor; "ignore" leaves a descriptor above 2 as it is. */
-function standardStreams(channel: number, descriptors: readonly number[], log: number | undefined): Streams {
-  const streams: Streams = Array.from({ length: channel + 1 }, (): Streams[number] => 'ignore');
+function standardStreams(channel: number, descriptors: readonly number[], output: Stream): Stream[] {
+  const streams = Array.from({ length: channel + 1 }, (): Stream => 'ignore');
   for (const descriptor of descriptors) if (descriptor < channel) streams[descriptor] = descriptor;
-  for (const descriptor of [0, 1, 2]) streams[descriptor] = 'inherit';
-  if (log !== undefined) [streams[0], streams[1], streams[2]] = ['ignore', log, log];
+  streams[0] = output === 'inherit' ? 'inherit' : 'ignore';
+  [streams[1], streams[2]] = [output, output];
   streams[channel] = 'pipe';
   return streams;
-}
-
-function openLog(file: string): { file: string; descriptor: number } {
-  const absolute = path.resolve(file);
-  try {
-    return { file: absolute, descriptor: fs.openSync(absolute, 'a', 0o600) };
-  } catch (error) {
-    throw new AtlasError(
-      'bad-usage',
-      `The log cannot be written: ${(error as Error).message}`,
-      'Name another --log.',
-      {
-        cause: error,
-      },
-    );
-  }
 }

@@ -6,6 +6,8 @@ import fs from 'node:fs';
 import { c } from '../../linux/ffi.js';
 import { getLimit, RLIMIT_NOFILE, setOwnLimit } from '../../linux/rlimit.js';
 import { SYS } from '../../linux/syscall-numbers.js';
+import { RECORDED_DESCRIPTORS } from '../../x64/starter.js';
+import type { Caller } from './caller.js';
 
 /** fcntl(2), asm-generic/fcntl.h */
 const F_SETFD = 2;
@@ -36,11 +38,18 @@ function openDescriptors(): Descriptor[] {
 
 /**
  * The descriptors above 2 that this process got from its parent, to be asked before it opens anything itself.
- * Node.js marks them close-on-exec when it starts (libuv's uv_disable_stdio_inheritance), like its own; those
- * are only event files, pipes with both ends here, and /dev/null.
+ * Node.js marks them close-on-exec when it starts (libuv's uv_disable_stdio_inheritance), like its own.
+ * Without the caller's record Node.js's own are guessed at: event files, pipes with both ends here, and /dev/null.
  */
-export function inheritedDescriptors(): number[] {
+export function inheritedDescriptors(caller: Caller | undefined): number[] {
   const open = openDescriptors().filter(({ number }) => number > 2);
+  if (caller) {
+    return open
+      .filter(({ number, closeOnExec }) =>
+        number < RECORDED_DESCRIPTORS ? caller.descriptors.has(number) : !closeOnExec,
+      )
+      .map(({ number }) => number);
+  }
   const ends = new Map<string, number>();
   for (const { target } of open) ends.set(target, (ends.get(target) ?? 0) + 1);
   return open
@@ -51,6 +60,10 @@ export function inheritedDescriptors(): number[] {
     })
     .map(({ number }) => number);
 }
+
+/** Of the standard streams, those that the parent had closed: Node.js opens /dev/null there. */
+export const closedStreams = (caller: Caller | undefined): number[] =>
+  caller ? [0, 1, 2].filter((stream) => !caller.descriptors.has(stream)) : [];
 
 /** The first number from `lowest` that is not open. */
 export function freeDescriptor(lowest: number): number {
@@ -75,15 +88,21 @@ export function privateCopy(descriptor: number): number {
  */
 export function letGoOf(...descriptors: number[]): void {
   const nothing = fs.openSync('/dev/null', 'r+');
-  for (const descriptor of descriptors) c.syscall3(SYS.dup3, nothing, descriptor, O_CLOEXEC);
+  redirect(nothing, ...descriptors);
   fs.closeSync(nothing);
 }
 
+/** Points `descriptors` at what `target` is. */
+export function redirect(target: number, ...descriptors: number[]): void {
+  for (const descriptor of descriptors) c.syscall3(SYS.dup3, target, descriptor, O_CLOEXEC);
+}
+
 /**
- * The soft limit of open files that our parent has, which it gave to us: Node.js raises it to the hard one as
- * it starts, and nothing else tells what it was. `undefined` when the hard limits show that this cannot be.
+ * The soft limit of open files that we were started with: Node.js raises it to the hard one as it starts. Without the
+ * caller's record, the one that our parent has; `undefined` when the hard limits show that this cannot be.
  */
-export function parentOpenFileLimit(): number | undefined {
+export function openFileLimit(caller: Caller | undefined): number | undefined {
+  if (caller) return Number(caller.openFiles);
   const [, soft, hard] =
     /^Max open files\s+(\d+)\s+(\d+)/m.exec(fs.readFileSync(`/proc/${process.ppid}/limits`, 'utf8')) ?? [];
   if (soft === undefined || BigInt(hard!) !== getLimit(process.pid, 'openFiles').hard) return undefined;

@@ -6,13 +6,22 @@ import fs from 'node:fs';
 import { constants } from 'node:os';
 import { Writable } from 'node:stream';
 import { EventLog } from '../../api/event-log.js';
+import { openRuntimeDirectory } from '../../api/runtime-directory.js';
 import { type ControlServer, type Run, serveRun } from '../../api/server.js';
 import { AtlasError } from '../../errors/atlas-error.js';
-import type { TracerHandle } from '../../supervisor/protocol.js';
+import type { SupervisorEvent, TracerHandle } from '../../supervisor/protocol.js';
 import { startTracer } from '../../supervisor/tracer.js';
 import { writeAll } from '../output/streams.js';
 import { Channel, type LaunchFailure, type Orders, type ToFront, type ToSupervisor } from './channel.js';
-import { exitNow, letGoOf, privateCopy, setCloseOnExec, withOpenFileLimit } from './native-attributes.js';
+import { openOwnLog } from './log.js';
+import {
+  exitNow,
+  letGoOf,
+  privateCopy,
+  redirect,
+  setCloseOnExec,
+  withOpenFileLimit,
+} from './native-attributes.js';
 import { SignalForwarder } from './signal-forwarder.js';
 
 /** Descriptors 0 to 2 are the program's; what we have to say goes to a copy, prefixed. */
@@ -75,15 +84,25 @@ async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<vo
     tracer: undefined,
     events,
   };
-  server = await serveRun(run, orders.directory, orders.names);
+  // Held open to the end: the socket's name is removed there, wherever the path leads by then.
+  const directory = openRuntimeDirectory(orders.directory);
+  server = await serveRun(run, directory, orders.names);
   process.title = `atlas ${server.name}`;
+  const log = orders.ownLog ? openOwnLog(directory, server.name) : undefined;
+  if (log) writeTo(log.descriptor);
   const tracer = await launch(orders, server.name);
   recordEvents(tracer, events, orders.events);
   run.info.pid = tracer.pid;
   run.tracer = tracer;
   forwarder.deliverTo(tracer);
   state = 'running';
-  await channel.send({ kind: 'started', name: server.name, pid: tracer.pid, socket: server.socket });
+  await channel.send({
+    kind: 'started',
+    name: server.name,
+    pid: tracer.pid,
+    socket: server.socket,
+    log: log?.file,
+  });
 
   const ending = await tracer.rootEnded;
   state = 'root-ended';
@@ -99,11 +118,24 @@ async function supervise(orders: Orders, forwarder: SignalForwarder): Promise<vo
   end(0);
 }
 
+/** From here on the output of the program, and what we have to say, go there. */
+function writeTo(log: number): void {
+  redirect(log, 1, 2, diagnostics!);
+  fs.closeSync(log);
+}
+
 async function launch(orders: Orders, name: string): Promise<TracerHandle> {
   const given = [0, 1, 2, ...orders.descriptors];
   for (const descriptor of given) setCloseOnExec(descriptor, false);
   const tracer = await withOpenFileLimit(orders.openFiles, () =>
-    startTracer({ argv: orders.argv, env: process.env as Record<string, string>, name }),
+    startTracer({
+      argv: orders.argv,
+      env: process.env as Record<string, string>,
+      name,
+      closed: orders.closed,
+      blockedSignals: BigInt(`0x${orders.signals?.blocked ?? 0}`),
+      ignoredSignals: BigInt(`0x${orders.signals?.ignored ?? 0}`),
+    }),
   );
   for (const descriptor of orders.descriptors) fs.closeSync(descriptor);
   letGoOf(0, 1);
@@ -114,9 +146,15 @@ function recordEvents(tracer: TracerHandle, events: EventLog, file: string | und
   const descriptor = file === undefined ? undefined : fs.openSync(file, 'a', 0o600);
   tracer.onEvent((event) => {
     events.append(event);
+    if (event.event === 'tracing-refused') diagnose(tracingRefused(event));
     if (descriptor !== undefined) fs.writeSync(descriptor, `${JSON.stringify(event)}\n`);
   });
 }
+
+/** LeakSanitizer, strace, gdb and proot fail in words of their own, which do not name the cause. */
+const tracingRefused = ({ pid, command, target }: SupervisorEvent): string =>
+  `${command} (pid ${pid}) ${target === undefined ? 'asks to be traced' : `asks to trace task ${target}`}, which fails: ` +
+  'under Atlas, Atlas itself is the one tracer that Linux allows (docs/limits.md, Tracing).';
 
 let state: 'waiting' | 'starting' | 'running' | 'root-ended' = 'waiting';
 let detached = false;

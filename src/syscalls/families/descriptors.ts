@@ -2,6 +2,7 @@
 import { EBADF, EINVAL } from '../../linux/errno.js';
 import type { SyscallName } from '../../linux/syscall-numbers.js';
 import {
+  anyOf,
   direct,
   home,
   nonNull,
@@ -23,6 +24,8 @@ const TABLE = 'works on a descriptor, and the file table is shared';
 const NEW = 'makes a descriptor in the shared file table';
 const WAIT = 'waits for descriptors of the shared file table';
 const MASK_SWAP = 'while it waits, another signal mask holds, and signals go to the home task';
+const LONG_SLEEP =
+  'a sleep with a time-out starts anew when it is interrupted; the home is not interrupted by a move';
 const PEER = 'the kernel records the pid of the caller for the peer (SO_PEERCRED)';
 const CREDENTIALS = 'a peer that asks for credentials (SO_PASSCRED) is told the pid of the stub';
 const AIO = 'an AIO context is bound to the address space that made it';
@@ -107,7 +110,10 @@ export const DESCRIPTORS = {
   ppoll: home(MASK_SWAP, { stubWhen: nonNull(3), mayReadSignalfd: true }),
   pselect6: home(MASK_SWAP, { stubWhen: nonNull(5), mayReadSignalfd: true }),
   epoll_pwait: home(MASK_SWAP, { stubWhen: nonNull(4), mayReadSignalfd: true }),
-  epoll_pwait2: home(MASK_SWAP, { stubWhen: nonNull(4), mayReadSignalfd: true }),
+  epoll_pwait2: home(`${MASK_SWAP}; ${LONG_SLEEP}`, {
+    stubWhen: anyOf(nonNull(3), nonNull(4)),
+    mayReadSignalfd: true,
+  }),
 
   socket: direct(NEW),
   accept: direct(NEW),
@@ -145,10 +151,10 @@ export const DESCRIPTORS = {
   io_uring_register: home(RING),
 
   semop: direct(UNDO, { partial: LAST_PID }),
-  semtimedop: direct(UNDO, { partial: LAST_PID }),
+  semtimedop: home(LONG_SLEEP, { stubWhen: nonNull(3), partial: LAST_PID }),
   semget: direct(QUEUE),
   semctl: direct(QUEUE),
-  shmget: direct(QUEUE),
+  shmget: home('the segment records the pid of its creator'),
   shmctl: direct(QUEUE),
   msgget: direct(QUEUE),
   msgctl: direct(QUEUE),

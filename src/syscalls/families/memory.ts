@@ -1,6 +1,7 @@
 /** System calls about memory: what they change belongs to one `mm_struct`, and every generation has its own. */
 import { EINVAL } from '../../linux/errno.js';
 import type { SyscallName } from '../../linux/syscall-numbers.js';
+import { HINTS } from '../advice.js';
 import {
   anyOf,
   anySet,
@@ -8,30 +9,13 @@ import {
   direct,
   everywhere,
   home,
+  noneOf,
   oneOf,
   refused,
   refuseWhen,
-  TRAP,
   type Treatment,
   trapWhen,
 } from '../treatment.js';
-
-/**
- * Advice that discards contents, or that the kernel keeps in page tables or areas where it would miss the other
- * generations (linux/mman.h). The rest are hints about pages, which all generations share.
- */
-const LASTING_ADVICE = [
-  4, // MADV_DONTNEED
-  8, // MADV_FREE
-  9, // MADV_REMOVE
-  10, // MADV_DONTFORK
-  11, // MADV_DOFORK
-  18, // MADV_WIPEONFORK
-  19, // MADV_KEEPONFORK
-  24, // MADV_DONTNEED_LOCKED
-  102, // MADV_GUARD_INSTALL
-  103, // MADV_GUARD_REMOVE
-];
 
 const FUTEX_PRIVATE_FLAG = 0x80;
 /** The command in a futex operation, without FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME. */
@@ -46,31 +30,28 @@ const PAGES = 'looks at pages that all generations share';
 const FUTEX2 = 'its private futexes are bound to one address space; the C libraries fall back to futex';
 
 export const MEMORY = {
-  mmap: everywhere(LAYOUT, { base: TRAP }),
-  munmap: everywhere(LAYOUT, { base: TRAP }),
-  mremap: everywhere(
-    'moves or resizes an area: in a file whose offsets are the addresses it must be copied',
-    {
-      base: TRAP,
-    },
-  ),
-  mprotect: everywhere('changes what may be done with memory, for all threads at once', { base: TRAP }),
-  pkey_mprotect: everywhere('changes what may be done with memory, for all threads at once', { base: TRAP }),
-  brk: everywhere('the heap is emulated in the store', { base: TRAP }),
+  mmap: everywhere(LAYOUT),
+  munmap: everywhere(LAYOUT),
+  mremap: everywhere('moves or resizes an area: in a file whose offsets are the addresses it must be copied'),
+  mprotect: everywhere('changes what may be done with memory, for all threads at once'),
+  pkey_mprotect: everywhere('changes what may be done with memory, for all threads at once'),
+  brk: everywhere('the heap is emulated in the store'),
   madvise: everywhere(
     'discarding shared memory means to punch a hole, and area flags belong to one address space',
     {
-      base: trapWhen(oneOf(2, LASTING_ADVICE)),
+      base: trapWhen(noneOf(2, [...HINTS])),
+      partial:
+        'MADV_GUARD_INSTALL and GUARD_REMOVE are EINVAL, as before Linux 6.13; MADV_FREE frees at once',
     },
   ),
   process_madvise: direct('hints about pages, which all generations share', {
-    base: refuseWhen(EINVAL, oneOf(3, LASTING_ADVICE)),
+    base: refuseWhen(EINVAL, noneOf(3, [...HINTS])),
     partial: 'advice that discards memory is EINVAL, as before Linux 6.13',
   }),
-  mlock: everywhere(LOCKING, { base: TRAP }),
-  mlock2: everywhere(LOCKING, { base: TRAP }),
+  mlock: everywhere(LOCKING),
+  mlock2: everywhere(LOCKING),
   munlock: everywhere(LOCKING),
-  mlockall: everywhere(LOCKING, { base: TRAP }),
+  mlockall: everywhere(LOCKING),
   munlockall: everywhere(LOCKING),
   mseal: everywhere('seals an area against changes, per address space'),
   pkey_alloc: everywhere('protection keys are handed out per address space', {
@@ -83,8 +64,8 @@ export const MEMORY = {
   get_mempolicy: direct("a task's memory policy is set at home and in the stub alike"),
   migrate_pages: home('names an address space by pid'),
   move_pages: home('names an address space by pid'),
-  shmat: everywhere(LAYOUT, { base: TRAP }),
-  shmdt: everywhere(LAYOUT, { base: TRAP }),
+  shmat: everywhere(LAYOUT),
+  shmdt: everywhere(LAYOUT),
   remap_file_pages: refused(
     'a non-linear mapping breaks offset = address; the kernel only emulates it anyway',
   ),
@@ -92,7 +73,7 @@ export const MEMORY = {
   userfaultfd: refused('faults would be reported for one address space only'),
   uselib: refused('maps a library without a way to see where; obsolete since Linux 5.15'),
   modify_ldt: everywhere('the local descriptor table belongs to one address space'),
-  membarrier: everywhere('reaches the threads of one address space only', { base: TRAP }),
+  membarrier: everywhere('reaches the threads of one address space only'),
   msync: direct('writes back pages that all generations share'),
   mincore: direct(PAGES),
   cachestat: direct(PAGES),

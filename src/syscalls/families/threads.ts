@@ -8,7 +8,9 @@ import {
   direct,
   everywhere,
   home,
+  NATIVE,
   noneSet,
+  nonNull,
   oneOf,
   refused,
   refuseWhen,
@@ -20,7 +22,10 @@ import {
 const CLONE_VM = 0x100;
 /** A child born with this flag would escape supervision. */
 const CLONE_UNTRACED = 0x0080_0000;
+const PR_GET_SECCOMP = 21;
 const PR_SET_SECCOMP = 22;
+/** PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE */
+const BECOMES_TRACER = [0, 16, 0x4206];
 const ARCH_REQ_XCOMP_PERM = 0x1023;
 /** Options of arch_prctl that Atlas cannot follow (asm/prctl.h). */
 const UNSUPPORTED_MACHINE_STATE = [
@@ -40,11 +45,13 @@ const CREDENTIALS = 'credentials of a task: those of the stubs must follow';
 const CREDENTIALS_LATER = 'a change made in the base is not made by stubs that exist already';
 const SCHEDULING = 'scheduling of a task: home and stub must agree';
 const SCHEDULING_READ = 'scheduling is set at home and in the stub alike';
-const RLIMIT_NOFILE = 7;
 const FILES_LIMIT = "the hard limit of open files stays above the store's descriptor, 1019";
 const LIMITS = 'limits belong to a process, and stubs are processes to the kernel';
 const USAGE = 'the program asks what it has used itself';
 const USAGE_MISSING = 'what is used in a further generation is missing';
+const STRICT_MODE = 'the strict mode is EINVAL, as for a task that has a filter already';
+const LONG_FILTER =
+  'a filter of more than 4089 instructions is ENOMEM, unless enough of them can be left out';
 const KEYRING = 'keyrings belong to a task and its process';
 
 export const THREADS = {
@@ -64,13 +71,18 @@ export const THREADS = {
   set_robust_list: home('robust futexes store the tid of the home task'),
   get_robust_list: home('robust futexes store the tid of the home task'),
   rseq: refused('the kernel writes to the area on every return to user mode, for home and stub alike'),
-  ptrace: home('a tracer is known by its task'),
+  ptrace: home('a tracer is known by its task', {
+    base: trapWhen(oneOf(0, BECOMES_TRACER)),
+    partial:
+      'Atlas is the tracer of all its programs, so that nobody else can be (EPERM); a line on standard error says so',
+  }),
   seccomp: home("the program's filters are rewritten so that they spare Atlas's own calls", {
     base: TRAP,
-    partial: 'calls through the gate page are exempt from the filters',
+    partial: `calls through the gate page are exempt from the filters; ${STRICT_MODE}; ${LONG_FILTER}`,
   }),
   prctl: both('depends on the option: of the process, of the thread, or of the address space', {
-    base: trapWhen(oneOf(0, [PR_SET_SECCOMP])),
+    base: trapWhen(oneOf(0, [PR_GET_SECCOMP, PR_SET_SECCOMP])),
+    partial: STRICT_MODE,
   }),
   arch_prctl: everywhere(
     'only the permission to use large registers belongs to the process; the rest to the caller',
@@ -136,16 +148,16 @@ export const THREADS = {
   iopl: both('access to I/O ports belongs to a task'),
   ioperm: both('access to I/O ports belongs to a task'),
 
-  setuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setreuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setregid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setresuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setresgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setfsuid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setfsgid: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  setgroups: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
-  capset: everywhere(CREDENTIALS, { partial: CREDENTIALS_LATER }),
+  setuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setreuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setregid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setresuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setresgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setfsuid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setfsgid: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  setgroups: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
+  capset: everywhere(CREDENTIALS, { base: NATIVE, partial: CREDENTIALS_LATER }),
   getuid: direct('the stub has the credentials of its thread'),
   getgid: direct('the stub has the credentials of its thread'),
   geteuid: direct('the stub has the credentials of its thread'),
@@ -164,8 +176,8 @@ export const THREADS = {
   request_key: home(KEYRING),
   keyctl: home(KEYRING),
 
-  setrlimit: everywhere(LIMITS, { base: trapWhen(oneOf(0, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
-  prlimit64: everywhere(LIMITS, { base: trapWhen(oneOf(1, [RLIMIT_NOFILE])), partial: FILES_LIMIT }),
+  setrlimit: everywhere(LIMITS, { partial: FILES_LIMIT }),
+  prlimit64: everywhere(LIMITS, { base: trapWhen(nonNull(2)), partial: FILES_LIMIT }),
   getrlimit: home(LIMITS),
   getrusage: home(USAGE, { partial: USAGE_MISSING }),
   times: home(USAGE, { partial: USAGE_MISSING }),

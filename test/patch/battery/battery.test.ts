@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readElf } from '../../../src/elf/index.js';
 import { AtlasError } from '../../../src/errors/atlas-error.js';
+import type { DoubtKind } from '../../../src/patch/doubts.js';
 import { buildPatch, type Libraries, planPatch, readPatch } from '../../../src/patch/index.js';
 import { installed, missing } from '../../harness/programs.js';
 import { BUILDS, type Build, CaseBuild } from './case-build.js';
@@ -84,7 +85,8 @@ async function judge(made: CaseBuild, variant: Variant, verdict: Verdict, isRun:
 
 /** The patch, or why there is none: from its making, or from looking at the executable. */
 async function patchOf(made: CaseBuild, variant: Variant, isRun: boolean): Promise<Uint8Array | AtlasError> {
-  const inputs = { old: await made.before(), new: await made.after(variant) };
+  const accept = variant.accept as DoubtKind[];
+  const inputs = { old: await made.before(), new: await made.after(variant), accept };
   try {
     const untargeted = buildPatch(inputs).bytes;
     const needsTarget = isRun || variant.verdicts.some(({ verdict }) => verdict.refused !== undefined);

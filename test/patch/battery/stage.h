@@ -9,6 +9,9 @@
 #define LINE_SIZE 256
 #define NOINLINE __attribute__((noinline))
 
+/** Keeps the compiler from knowing what a variable holds, and from doing without it. */
+#define UNKNOWN(variable) __asm__ volatile("" : : "r"(&(variable)) : "memory")
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,0 +1,27 @@
+// Labels as values: only constants in the labelled code change.
+//
+// before: "10 20 30"
+// after: right "11 21 31" or refused /inside run/
+
+#include "stage.h"
+
+#ifdef AFTER
+#define STEP 11
+#else
+#define STEP 10
+#endif
+
+NOINLINE int run(int which) {
+  static const void *const table[] = {&&one, &&two, &&three};
+  goto *table[which];
+one:
+  return STEP;
+two:
+  return STEP + 10;
+three:
+  return STEP + 20;
+}
+
+void setup(void) {}
+
+NOINLINE void look(char *line) { sprintf(line, "%d %d %d", run(0), run(1), run(2)); }

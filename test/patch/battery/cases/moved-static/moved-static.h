@@ -1,0 +1,3 @@
+#include "stage.h"
+int count(int by);
+int other(int by);
