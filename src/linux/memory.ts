@@ -5,26 +5,39 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { c } from './ffi.js';
+import { isHiding, keptOpen } from './kept-open.js';
+import { threadGroup } from './proc.js';
 
 /** A descriptor that no call accepts. */
 const NONE = -1;
 
-function openOrNone(path: string): number {
+interface Opened {
+  fd: number;
+  /** Somebody else closes it. */
+  kept: boolean;
+}
+
+function open(pid: number): Opened {
   try {
-    return openSync(path, 'r+');
+    return { fd: openSync(`/proc/${pid}/mem`, 'r+'), kept: false };
   } catch (error) {
+    const kept = isHiding(error) ? keptOpen(threadGroup(pid)) : undefined;
+    if (kept) return { fd: kept.memory, kept: true };
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ESRCH') return NONE;
+    if (code === 'ENOENT' || code === 'ESRCH') return { fd: NONE, kept: true };
     throw error;
   }
 }
 
 export class ProcessMemory implements Disposable {
   readonly #fd: number;
+  readonly #kept: boolean;
 
   /** @param pid any task whose address space is meant; of one that is gone nothing can be read or written */
   constructor(pid: number) {
-    this.#fd = openOrNone(`/proc/${pid}/mem`);
+    const { fd, kept } = open(pid);
+    this.#fd = fd;
+    this.#kept = kept;
   }
 
   /** @returns bytes read; fewer than asked where the mapping ends or the process is gone */
@@ -43,6 +56,6 @@ export class ProcessMemory implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== NONE) closeSync(this.#fd);
+    if (!this.#kept) closeSync(this.#fd);
   }
 }

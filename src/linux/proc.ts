@@ -1,5 +1,6 @@
 /** What /proc tells about a process or a task (proc(5)). Plain parsers of plain files. */
-import { readFileSync, readlinkSync, readdirSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, readdirSync } from 'node:fs';
+import { isHiding, keptOpen } from './kept-open.js';
 
 /** One line of /proc/PID/maps. */
 export interface MapsLine {
@@ -34,7 +35,26 @@ export function parseMaps(text: string): MapsLine[] {
 }
 
 /** The kernel's own list of a process's mappings: the truth about areas. A process that is gone has none. */
-export const readMaps = (pid: number): MapsLine[] => parseMaps(readOrUndefined(`/proc/${pid}/maps`) ?? '');
+export function readMaps(pid: number): MapsLine[] {
+  try {
+    return parseMaps(readFileSync(`/proc/${pid}/maps`, 'utf8'));
+  } catch (error) {
+    if (!isHiding(error)) return [];
+    const kept = keptOpen(threadGroup(pid));
+    if (!kept) throw error;
+    return parseMaps(kept.readMaps());
+  }
+}
+
+/** Whether the kernel lets nobody without CAP_SYS_PTRACE look at the process: it is not dumpable. */
+export function isHidden(pid: number): boolean {
+  try {
+    closeSync(openSync(`/proc/${pid}/maps`, 'r'));
+    return false;
+  } catch (error) {
+    return isHiding(error);
+  }
+}
 
 /** The kernel's two-letter flags of the area that begins at `start` (proc(5), smaps, VmFlags). */
 export function readVmFlags(pid: number, start: number): string[] {

@@ -15,6 +15,7 @@ import {
 } from '../elf/index.js';
 import { nameOf, type ProgramDiff } from './diff.js';
 import { framesOf, FrameTable } from './frame-entries.js';
+import { FRAME_SECTION } from './image-layout.js';
 import { type InputObject, type InputProgram, type InputSection, qualifiedName } from './input-program.js';
 import { encodePatchNote, NOTE_SECTION, type PatchNote } from './note.js';
 import { type Reference, referenceOf } from './references.js';
@@ -80,7 +81,7 @@ export class PatchEmitter {
   #carryFrames(): void {
     const table = new FrameTable();
     const draft = this.#writer.section({
-      name: '.eh_frame',
+      name: FRAME_SECTION,
       type: SHT.PROGBITS,
       flags: SHF.ALLOC,
       alignment: 8,

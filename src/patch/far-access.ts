@@ -4,7 +4,7 @@ import {
   DecoderOptions,
   Encoder,
   FlowControl,
-  Instruction,
+  type Instruction,
   InstructionInfoFactory,
   Mnemonic,
   OpKind,
@@ -181,12 +181,12 @@ function spareRegister(instruction: Instruction): Register | undefined {
   factory.free();
   const isOnStack = instruction.memoryBase === Register.RSP;
   // What moves the stack pointer, or uses it otherwise than to address memory, would meet the kept register there.
-  const movesStack = instruction.isStackInstruction || isOperand(instruction, Register.RSP);
+  const movesStack = instruction.isStackInstruction || namesRegister(instruction, Register.RSP);
   if (movesStack || (used.has(Register.RSP) && !isOnStack)) return undefined;
   return SPARE.find((register) => !used.has(register));
 }
 
-function isOperand(instruction: Instruction, register: Register): boolean {
+function namesRegister(instruction: Instruction, register: Register): boolean {
   return [0, 1, 2, 3].some(
     (index) =>
       index < instruction.opCount &&

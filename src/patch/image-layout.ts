@@ -4,6 +4,9 @@ export type Protection = 'rx' | 'r' | 'rw';
 
 export const PAGE_SIZE = 4096;
 
+/** The section that says how to unwind the stack through the patch's code. */
+export const FRAME_SECTION = '.eh_frame';
+
 /** A place that moves with the image, or one that does not. */
 export type Location = { part: ImagePart; offset: number } | { address: number };
 

@@ -8,15 +8,18 @@ import {
 } from '../elf/index.js';
 import { JUMP_SIZE } from './diff.js';
 import { moveOutOfLine } from './far-access.js';
-import type { Fixup, ImageLayout, ImagePart, Location } from './image-layout.js';
+import {
+  type Fixup,
+  FRAME_SECTION,
+  type ImageLayout,
+  type ImagePart,
+  type Location,
+} from './image-layout.js';
 import { ImageTables } from './image-tables.js';
 import type { PatchObject } from './patch-object.js';
 import { SymbolValues } from './symbol-values.js';
 import type { TargetResolver } from './target-program.js';
 import { rewriteDescriptor, rewriteGeneralDynamic, rewriteLocalDynamic } from './tls-sequences.js';
-
-/** Describes how to unwind the stack through the patch's code. */
-export const FRAME_SECTION = '.eh_frame';
 
 /** A place in the patch's image. */
 interface Field {

@@ -32,9 +32,9 @@ export class SymbolValues {
   pointee(symbol: ElfSymbol, { slot, isLazy }: { slot: number; isLazy: boolean }): Location | undefined {
     const address = this.#resolver.pointee(slot, isLazy);
     if (address !== undefined) return { address };
-    const found = isLazy ? this.#resolver.inLibraries(symbol.name) : undefined;
+    const found = this.#resolver.inLibraries(symbol.name);
     if (found?.kind === 'address') return { address: found.address };
-    if (!isLazy && symbol.binding === STB.WEAK) return { address: 0 };
+    if (symbol.binding === STB.WEAK) return { address: 0 };
     const why = found?.kind === 'unusable' ? found.why : 'its address in a shared library is not known';
     this.#reasons.add(`${symbol.name}: missing symbol: ${why}`);
     return undefined;

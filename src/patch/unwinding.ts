@@ -1,8 +1,7 @@
 import { type ElfFile, isDefined, SHF, STT } from '../elf/index.js';
-import type { ImageLayout, Location } from './image-layout.js';
+import { FRAME_SECTION, type ImageLayout, type Location } from './image-layout.js';
 import type { LoadedModule } from './libraries.js';
 import type { PatchObject } from './patch-object.js';
-import { FRAME_SECTION } from './relocate.js';
 
 /*
  * Exceptions, the cancellation of threads and backtrace(3) pass through a function only if the unwinder finds its frame
@@ -19,7 +18,7 @@ import { FRAME_SECTION } from './relocate.js';
 export interface Unwinders {
   /** Where `__register_frame_info` is, in each unwinder of the program. */
   registrars: number[];
-  /** Why a patch's frames cannot be made known to the program; undefined when they can. */
+  /** Why a patch's frames cannot be made known to the program; undefined when they can, or nobody asks. */
   obstacle: string | undefined;
   /** Who handles exceptions, other than the language's own libraries. */
   handlers: string | undefined;
@@ -43,7 +42,8 @@ export function findUnwinders(modules: readonly LoadedModule[]): Unwinders {
       found.obstacle ??= `the unwinder in ${name} is of another kind`;
     else found.registrars.push(registrar.value + loadBias);
   }
-  if (!hasUnwinder) found.obstacle = 'no unwinder (libgcc_s) is loaded yet';
+  // A static program cannot get one later.
+  if (!hasUnwinder && modules.length > 1) found.obstacle = 'no unwinder (libgcc_s) is loaded yet';
   return found;
 }
 

@@ -121,7 +121,7 @@ export function forgetVisits(space: Space): void {
 export function forgetSleeper(thread: Thread): Waking {
   const { place } = thread;
   const then = wakeUp(thread);
-  if (place.at === 'asleep') release(place.breakpoint);
+  if (place.at === 'asleep' && place.breakpoint) release(place.breakpoint);
   return then;
 }
 
@@ -132,7 +132,7 @@ export function forgetSleeper(thread: Thread): Waking {
 export const stillCaught = ({ place, runner }: Thread): boolean =>
   place.at === 'asleep' &&
   runner.regs.signed('orig_rax') >= 0 &&
-  runner.regs.get('rip') === place.breakpoint.address;
+  (!place.breakpoint || runner.regs.get('rip') === place.breakpoint.address);
 
 /** Of a thread that has ended. */
 export function forgetThread(thread: Thread): void {

@@ -6,7 +6,7 @@ import * as ptrace from '../linux/ptrace.js';
 import { isError } from '../linux/errno.js';
 import { getLimit } from '../linux/rlimit.js';
 import { ProcessMemory } from '../linux/memory.js';
-import { type MapsLine, ownTid, readMaps } from '../linux/proc.js';
+import { isHidden, type MapsLine, ownTid, readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import {
   isSyscallStop,
@@ -30,6 +30,7 @@ import type { TextCopy } from './text.js';
 
 const MFD_CLOEXEC = 1;
 const MADV_DONTFORK = 10;
+const PR_SET_DUMPABLE = 4;
 /** How much is copied before other events get their turn, in chunks of the store's. */
 const CHUNKS_PER_TURN = 2;
 
@@ -150,6 +151,9 @@ function* separateBy(
   home: Generation,
   text: TextCopy,
 ): Steps<Space> {
+  // It is hidden as its parent is (kernel/fork.c, mmf_init_flags): not for the moment in which we open its files.
+  const hidden = isHidden(child.tid);
+  if (hidden) yield* scope.call(SYS.prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
   // Room for one descriptor: the child's copy of the parent's store goes, and its number is within the limit.
   const limit = getLimit(child.tid, 'openFiles');
   const needed = BigInt(kernel.storeFd + 1);
@@ -203,6 +207,7 @@ function* separateBy(
   }
 
   const space = new Space(kernel.scheduler, store, child.tid);
+  if (hidden) yield* scope.call(SYS.prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
   const { heap } = parent.space;
   space.heap.set(heap.start, heap.end, heap.top);
   setPatience(space);

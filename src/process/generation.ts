@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
-import { areasNotForked, hasSignalfd, type MapsLine, readMaps } from '../linux/proc.js';
+import { areasNotForked, hasSignalfd, isHidden, type MapsLine, readMaps } from '../linux/proc.js';
 import { SIGKILL } from '../linux/signals.js';
 import { PTRACE_EVENT_EXIT, stopEvent } from '../linux/wait.js';
 import { SYS } from '../linux/syscall-numbers.js';
@@ -59,6 +59,13 @@ export function* createGeneration(
   deadline: number,
 ): Steps<Generation> {
   const { space } = process;
+  if (isHidden(process.pid)) {
+    throw new AtlasError(
+      'refused',
+      `Process ${process.pid} is not dumpable: the kernel hides it from its own user (prctl(2), PR_SET_DUMPABLE).`,
+      'Run Atlas as root to give it further generations.',
+    );
+  }
   using _turn = yield* space.generationLock.acquire();
   yield* untilAlone(kernel, process, deadline);
   try {
@@ -99,9 +106,10 @@ function* untilAlone(kernel: Kernel, process: Process, deadline: number): Steps<
   while (space.users > 1 && performance.now() < latest) yield* kernel.sleep(1);
   if (space.users === 1) return;
   const others = [...kernel.processes.values()].filter((other) => other.space === space && other !== process);
+  const waitedFor = [...process.threads.values()].some((thread) => others.includes(thread.vforkChild!));
   throw new AtlasError(
     'refused',
-    `Process ${process.pid} shares its memory with process ${others.map(({ pid }) => pid).join(', ')}, made by vfork or by clone with CLONE_VM.`,
+    `Process ${process.pid} shares its memory with process ${others.map(({ pid }) => pid).join(', ')}, made by ${waitedFor ? 'vfork' : 'clone with CLONE_VM'}.`,
     'It would not live in the new generation: possible once it has ended or executes another program.',
   );
 }
@@ -206,21 +214,22 @@ function* makeBaseAgent(kernel: Kernel, process: Process, deadline: number): Ste
   do {
     for (const thread of borrowable(process)) {
       const latest = Math.min(deadline, performance.now() + LONGEST_BORROWING);
-      let agent: Task | undefined;
+      let newborn: Task | undefined;
       yield* askWithin(kernel, thread, latest, function* (held): Steps<void> {
         if (held.place.at !== 'home') return;
         wasAsleep((held.home.fetch(), held.home));
         yield* borrow(kernel, held.home, function* (scope) {
           const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
           if (isError(tid)) refusal = -tid;
-          else agent = ours(kernel.task(held.home.newborn), 'base-agent', process.space);
+          else newborn = kernel.task(held.home.newborn);
         });
       });
       if (refusal !== 0) throw noFurtherTask('process', refusal);
-      if (!agent) continue;
-      yield* birthOf(agent);
-      setAllBlocked(agent.tid);
-      return agent;
+      if (!newborn) continue;
+      // Until then it is nobody's, and left at its birth stop.
+      yield* birthOf(newborn);
+      setAllBlocked(newborn.tid);
+      return ours(newborn, 'base-agent', process.space);
     }
     yield* kernel.sleep(1);
   } while (performance.now() < deadline && !process.ended);
@@ -359,7 +368,7 @@ export function* endStubProcess(kernel: Kernel, space: Space, generation: Genera
 
 function* endHostProcess(kernel: Kernel, space: Space, pid: number, tasks: readonly Task[]): Steps<void> {
   c.kill(pid, SIGKILL);
-  for (const task of tasks) yield* untilGone(task);
+  for (const task of tasks) yield* untilGone(kernel, task);
   const agent = space.baseAgent;
   if (!agent) return;
   // It has no exit signal: only a wait for any kind of child takes its zombie away.
@@ -374,9 +383,14 @@ export function* reap(kernel: Kernel, task: Task, ended: readonly Task[]): Steps
   });
 }
 
-export function* untilGone(task: Task): Steps<void> {
+/** Several may wait for the same end; one of them takes the task's stops. */
+export function* untilGone(kernel: Kernel, task: Task): Steps<void> {
   try {
     while (!task.gone) {
+      if (task.waiter) {
+        yield* kernel.sleep(1);
+        continue;
+      }
       yield* task.nextStop();
       task.resume();
     }
@@ -400,7 +414,7 @@ function* becomePlain(kernel: Kernel, space: Space): Steps<void> {
   openGate(space, 'wantsPlural');
   if (!agent) return;
   yield* exitAgent(kernel, agent, 0);
-  yield* untilGone(agent);
+  yield* untilGone(kernel, agent);
 }
 
 /**
@@ -413,8 +427,7 @@ export function* endWithGenerations(kernel: Kernel, agent: Task, space: Space): 
   if (space.users === 1) {
     const others = [...kernel.tasks.values()].filter((task) => task.space === space && task.role === 'agent');
     killGenerations(kernel, space);
-    // Whoever has one of them at work is told of its end himself.
-    for (const other of others) while (!other.gone) yield* other.waiter ? kernel.sleep(1) : untilGone(other);
+    for (const other of others) yield* untilGone(kernel, other);
   }
   agent.resume();
 }

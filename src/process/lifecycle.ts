@@ -9,6 +9,7 @@ import type { Task } from './task.js';
 export function addProcess(kernel: Kernel, task: Task, space: Space, parent: Process | undefined): Thread {
   const process = new Process(task.tid, space, parent);
   space.users++;
+  space.files.serve(task.tid);
   space.hostProcess ??= process;
   kernel.processes.set(process.pid, process);
   describe(process);
@@ -50,10 +51,12 @@ export function addForked(kernel: Kernel, creator: Thread, child: Task, space: S
   return born;
 }
 
-export function leaveSpace(space: Space): void {
+export function leaveSpace(space: Space, pid: number): void {
+  space.files.leave(pid);
   if (--space.users > 0) return;
   space.watched[Symbol.dispose]();
   space.store[Symbol.dispose]();
+  space.files[Symbol.dispose]();
 }
 
 /** From here on nothing can be asked of the thread: it ends, or is about to. */

@@ -8,10 +8,11 @@
  * A vfork child shares the Space of its parent until it executes.
  */
 import type { Hold } from './hold.js';
+import { KeptOpen } from '../linux/kept-open.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
 import { Heap } from './heap.js';
-import { HOME, type Place } from './place.js';
+import type { Place } from './place.js';
 import { Lock, type Scheduler } from './steps.js';
 import type { Task } from './task.js';
 import type { TextCopy } from './text.js';
@@ -62,6 +63,8 @@ export class Generation {
 export class Space {
   readonly generations = new Map<number, Generation>();
   nextGeneration = 1;
+  /** For when the kernel hides the process. */
+  readonly files: KeptOpen;
   /** Held by whoever changes the mappings; a thread that makes a memory call waits for it. */
   readonly lock: Lock;
   /** Held, before `lock`, by whoever changes the set of generations. */
@@ -106,6 +109,7 @@ export class Space {
     /** A live task of the base's host process, for /proc. */
     public hostPid: number,
   ) {
+    this.files = new KeptOpen(hostPid);
     this.lock = new Lock(scheduler);
     this.heap = new Heap(store);
     this.watched = new WatchedRanges(store);
@@ -154,6 +158,9 @@ export interface StashedSignal {
 
 /** What a thread is asked to do at its next convenient stop. */
 export type Request = (thread: Thread) => import('./steps.js').Steps<void>;
+
+/** Where every thread begins; the other places, and the ways between them, are in place.ts. */
+export const HOME: Place = { at: 'home' };
 
 /**
  * Who decides when the thread goes on. `free`: its next stop is the dispatcher's. `taken`: a program works on it,

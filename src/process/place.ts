@@ -17,7 +17,7 @@
  * | call | `Thread.caller`; the home executes a call with its arguments | the stub's, or `vectors` |
  * | gone | nobody's | nobody's |
  */
-import type { Breakpoint, Generation, Request, Thread } from './model.js';
+import { type Breakpoint, type Generation, HOME, type Request, type Thread } from './model.js';
 import { TaskGone } from './steps.js';
 import type { Task } from './task.js';
 
@@ -43,7 +43,8 @@ export interface Asleep {
   readonly at: 'asleep';
   /** Where it sleeps; undefined: at home. */
   readonly stub: Task | undefined;
-  readonly breakpoint: Breakpoint;
+  /** Undefined: it is caught by its call's end, a system-call stop; for that it had to be interrupted once. */
+  readonly breakpoint: Breakpoint | undefined;
   readonly onWaking: Waking;
 }
 
@@ -53,7 +54,6 @@ export type Waking =
   | { readonly kind: 'does'; readonly work: Request }
   | { readonly kind: 'stays' };
 
-export const HOME: Place = { at: 'home' };
 const GONE: Place = { at: 'gone' };
 
 function expect<A extends Place['at']>(thread: Thread, ...allowed: A[]): Extract<Place, { at: A }> {
@@ -110,12 +110,12 @@ export function comeHome(thread: Thread): void {
 /** @param moving the generation in which the thread lives from now on, if it is to move there as it wakes up */
 export function fallAsleep(
   thread: Thread,
-  breakpoint: Breakpoint,
+  breakpoint: Breakpoint | undefined,
   onWaking: Waking,
   moving?: Generation,
 ): void {
   expect(thread, 'home', 'stub');
-  breakpoint.sleepers.add(thread);
+  breakpoint?.sleepers.add(thread);
   thread.place = { at: 'asleep', stub: thread.stub, breakpoint, onWaking };
   if (moving) thread.generation = moving;
 }
@@ -131,7 +131,7 @@ export function redirect(thread: Thread, onWaking: Waking, moving: Generation): 
 /** The sleeper is awake, or expected no longer; who gets the answer has to do as it says. */
 export function wakeUp(thread: Thread): Waking {
   const { stub, breakpoint, onWaking } = expect(thread, 'asleep');
-  breakpoint.sleepers.delete(thread);
+  breakpoint?.sleepers.delete(thread);
   thread.place = stub ? { at: 'stub', stub } : HOME;
   return onWaking;
 }
@@ -186,7 +186,7 @@ export function end(thread: Thread): void {
   thread.place = GONE;
   if (place.at === 'home' || place.at === 'gone') return;
   if (place.at === 'asleep') {
-    place.breakpoint.sleepers.delete(thread);
+    place.breakpoint?.sleepers.delete(thread);
     if (place.onWaking.kind === 'moves') giveBack(thread.generation, place.onWaking.stub);
   }
   if (place.at === 'call' && place.next) giveBack(thread.generation, place.next);

@@ -5,7 +5,7 @@
  * PTRACE_SINGLESTEP stops the home before the handler's first instruction (kernel/signal.c,
  * signal_delivered). From there the thread goes on in its generation.
  */
-import { isError } from '../linux/errno.js';
+import { ENOSYS, isError, isRestart } from '../linux/errno.js';
 import { c } from '../linux/ffi.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, readMaps, signalMasks } from '../linux/proc.js';
@@ -115,6 +115,14 @@ export function wakeUpAt(kernel: Kernel, thread: Thread): void {
   const then = forgetSleeper(thread);
   if (then.kind === 'stays') letGo(thread);
   else occupy(kernel, thread, 'waking', goOnAs(kernel, thread, then));
+}
+
+/** A system-call stop of a thread's runner: of a sleeper that is caught by its call's end, at the entry or at the end. */
+export function atCallsEnd(kernel: Kernel, thread: Thread): void {
+  const result = thread.runner.fetch().signed('rax');
+  // At the entry rax is -ENOSYS (arch/x86/entry/entry_64.S); before a handler, or a restart, it is no result yet.
+  if (thread.place.at !== 'asleep' || result === -ENOSYS || isRestart(result)) letGo(thread);
+  else wakeUpAt(kernel, thread);
 }
 
 /** What a sleeper does that has woken up, and stands stopped at a plain place. */

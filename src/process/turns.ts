@@ -20,7 +20,8 @@ export function letGo(thread: Thread, signal = 0): void {
     return;
   }
   if (thread.requests.length > 0) runner.interrupt();
-  runner.resume(signal);
+  if (thread.place.at === 'asleep' && !thread.place.breakpoint) runner.resumeToSyscall(signal);
+  else runner.resume(signal);
   if (!thread.busy) raiseStashed(thread);
 }
 

@@ -13,7 +13,7 @@ import { getXstate } from '../linux/ptrace.js';
 import { moveAcrossTo, moveHome, moveOutTo } from '../process/migrate.js';
 import { takeStub } from '../process/generation.js';
 import type { Generation, Process, Thread } from '../process/model.js';
-import { giveBack, leaveInCall, redirect } from '../process/place.js';
+import { fallAsleep, giveBack, leaveInCall, redirect, type Waking } from '../process/place.js';
 import type { Task } from '../process/task.js';
 import { pause, type Steps } from '../process/steps.js';
 import type { Judge } from './objection.js';
@@ -84,6 +84,8 @@ function attemptFrom(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | 
       return fromHome(kernel, thread, aim);
   }
 }
+
+const untilReturn = (nr: number): string => `asleep in ${syscallName(nr)} until it returns`;
 
 const sleepsAtHome = ({ place }: Thread): boolean => place.at === 'asleep' && place.stub === undefined;
 
@@ -192,11 +194,12 @@ function* fromHome(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
   const stub = yield* takeStub(kernel, to);
   // Not by what the thread has in the end: it may have moved on, and have given the stub back itself.
   let used = false;
+  let uncatchable = false;
   try {
     if (thread.place.at !== 'home') return undefined;
     if (!thread.busy && !thread.home.stopped && sleepingPlace(thread)) {
       const caught = catchSleeper(thread, { kind: 'stays' });
-      if (caught === 'impossible') return pending('asleep, and handles SIGTRAP itself');
+      uncatchable = caught === 'impossible';
       if (caught === 'caught') {
         const mayMove = yield* sleeperMayMove(kernel, thread, aim);
         // It may have woken up meanwhile, and gone on as it was.
@@ -221,7 +224,14 @@ function* fromHome(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
         expectReturn(kernel, thread, to, judge!, verdict);
         return objection(judge!, verdict);
       }
-      if (asleep) return undefined;
+      // A call that has been wound back is no sleep any more.
+      if (asleep && home.regs.signed('orig_rax') >= 0) {
+        // Where no breakpoint can be, or SIGTRAP is the program's own, it is caught by its call's end.
+        if (!uncatchable) return undefined;
+        used = true;
+        fallAsleep(thread, undefined, { kind: 'moves', stub }, to);
+        return MOVED_ASLEEP;
+      }
       used = true;
       leave(kernel, thread, to, stub, asked);
       const pauseMicroseconds = thread.lastPauseMicroseconds;
@@ -235,17 +245,16 @@ function* fromHome(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
 function* fromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | undefined> {
   const { to, judge, deadline } = aim;
   if (thread.place.at !== 'stub') return undefined;
+  const onWaking: Waking = { kind: 'does', work: (woken) => moveFromStub(kernel, woken, to, judge) };
+  let uncatchable = false;
   if (!thread.busy && !thread.stub!.stopped) {
     const sleeping = sleepingPlace(thread);
     // Made anew elsewhere, the call would wait for its whole time-out again.
     if (sleeping && !mayStartAnew(thread, timeOutOf(sleeping, thread.stub!.tid))) {
-      const caught = catchSleeper(thread, {
-        kind: 'does',
-        work: (woken) => moveFromStub(kernel, woken, to, judge),
-      });
-      return caught === 'caught'
-        ? pending(`asleep in ${syscallName(sleeping.nr)} until it returns`)
-        : undefined;
+      const caught = catchSleeper(thread, onWaking);
+      if (caught === 'caught') return pending(untilReturn(sleeping.nr));
+      if (caught === 'awake') return undefined;
+      uncatchable = true;
     }
   }
   if (thread.held) return pending('is stopped by job control');
@@ -255,7 +264,12 @@ function* fromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
     return yield* atStop(kernel, thread, deadline, function* (asked) {
       const { place, stub } = thread;
       if (place.at !== 'stub' || !stub) return undefined;
-      if (!mayLeaveCall(thread, stub)) return undefined;
+      if (!mayLeaveCall(thread, stub)) {
+        const nr = stub.regs.signed('orig_rax');
+        if (!uncatchable || nr < 0) return undefined;
+        fallAsleep(thread, undefined, onWaking);
+        return pending(untilReturn(nr));
+      }
       const verdict = judge?.judge(thread, stub);
       if (verdict && verdict.kind !== 'quiescent') return objection(judge!, verdict);
       used = true;

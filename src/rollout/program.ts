@@ -97,6 +97,15 @@ export class Modules {
     return module;
   }
 
+  /** Names are those of the program's root; an ordinary user may not go there when the program is not dumpable. */
+  #library(name: string): Uint8Array {
+    try {
+      return readFileSync(`/proc/${this.process.space.hostPid}/root${name}`);
+    } catch {
+      return readFileSync(name);
+    }
+  }
+
   #vdso(area: MapsLine): Module {
     using memory = new ProcessMemory(this.process.space.hostPid);
     return {
@@ -115,8 +124,7 @@ export class Modules {
     try {
       const { hostPid } = this.process.space;
       const isExecutable = name === this.process.executable;
-      const path = isExecutable ? `/proc/${hostPid}/exe` : `/proc/${hostPid}/root${name}`;
-      const bytes = readFileSync(path);
+      const bytes = isExecutable ? readFileSync(`/proc/${hostPid}/exe`) : this.#library(name);
       const elf = readElf(bytes, name);
       const load = elf.segments
         .filter((segment) => segment.type === PT_LOAD)

@@ -3,9 +3,9 @@
  * here. Nothing in this file blocks.
  */
 import { c } from '../linux/ffi.js';
-import { parentOf } from '../linux/proc.js';
+import { parentOf, threadGroup } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
-import { SIGKILL } from '../linux/signals.js';
+import { SIGKILL, SIGSTOP } from '../linux/signals.js';
 import {
   coreDumped,
   describeStatus,
@@ -15,6 +15,7 @@ import {
   isGroupStop,
   isSeccompStop,
   isSignalStop,
+  isSyscallStop,
   PTRACE_EVENT_CLONE,
   PTRACE_EVENT_EXEC,
   PTRACE_EVENT_EXIT,
@@ -45,7 +46,7 @@ import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
 import { cloned, trapped } from '../syscalls/base.js';
 import { stubStopped } from '../syscalls/stub.js';
-import { homeSignal, parkedStopped, wakeUpAt } from '../process/signals.js';
+import { atCallsEnd, homeSignal, parkedStopped, wakeUpAt } from '../process/signals.js';
 import type { Ending } from './protocol.js';
 
 const MILLISECONDS_TO_BE_CLAIMED = 1000;
@@ -103,7 +104,9 @@ export class Dispatcher {
         // An interrupt that was owed, or its part in a group-stop.
         if (isGroupStop(status)) task.listen();
         // SIGSTOP alone cannot be blocked, and whichever thread takes it stops the process.
-        else task.resume(isSignalStop(status) ? stopSignal(status) : 0);
+        else if (isSignalStop(status)) task.resume(stopSignal(status) === SIGSTOP ? SIGSTOP : 0);
+        // At the gate's marker it waits for its next call, as the other agents do.
+        else if (stopEvent(status) === PTRACE_EVENT_STOP) task.resume();
         return;
       case 'agent':
         // Waits, stopped, for its next call.
@@ -112,7 +115,7 @@ export class Dispatcher {
         return;
       case 'unknown':
         // Its creator's event tells who it is; if it has one.
-        if (!kernel.processes.has(parentOf(tid))) this.#suspectOrphan(task);
+        if (!this.#hasCreator(tid)) this.#suspectOrphan(task);
         return;
     }
   }
@@ -150,7 +153,7 @@ export class Dispatcher {
     this.kernel.processes.delete(process.pid);
     if (process.space.users === 1) killGenerations(this.kernel, process.space);
     this.#lookForOrphans();
-    leaveSpace(process.space);
+    leaveSpace(process.space, process.pid);
     this.kernel.emit('process-ended', { pid: process.pid, status: describeStatus(task.status) });
     if (process.pid === this.kernel.rootPid) this.onRootEnded(endingOf(task.status));
   }
@@ -163,12 +166,18 @@ export class Dispatcher {
     for (const task of this.kernel.tasks.values()) if (task.role === 'unknown') this.#suspectOrphan(task);
   }
 
+  /** Whether the process that a new task comes from is supervised: its own, or its parent. */
+  #hasCreator(tid: number): boolean {
+    const { processes } = this.kernel;
+    return processes.has(threadGroup(tid)) || processes.has(parentOf(tid));
+  }
+
   /** Its creator's event may still be on its way. */
   #suspectOrphan(task: Task): void {
     const { kernel } = this;
     kernel.setTimer(MILLISECONDS_TO_BE_CLAIMED, () => {
       if (task.gone || task.role !== 'unknown' || task.waiter) return;
-      if (kernel.processes.has(parentOf(task.tid))) return;
+      if (this.#hasCreator(task.tid)) return;
       kernel.emit('orphan-killed', { task: task.tid });
       c.kill(task.tid, SIGKILL);
     });
@@ -189,6 +198,10 @@ export class Dispatcher {
         windBack((task.fetch(), task));
         wakeUpAt(kernel, thread);
       } else trapped(kernel, thread);
+      return;
+    }
+    if (isSyscallStop(status)) {
+      atCallsEnd(kernel, thread);
       return;
     }
     switch (stopEvent(status)) {
@@ -228,7 +241,7 @@ export class Dispatcher {
     if (space.users === 1 && (status & FATAL_SIGNAL) !== 0) killGenerations(this.kernel, space);
     threadExits(this.kernel, thread);
     // The last one that exits decides the status (kernel/exit.c, synchronize_group_exit).
-    if (thread.process.threads.size === 0 && space.baseAgent)
+    if (thread.process.threads.size === 0 && space.hostProcess === thread.process && space.baseAgent)
       this.kernel.scheduler.start(
         `end of ${task.tid}`,
         exitLast(this.kernel, space.baseAgent, exitCode(status)),
@@ -265,7 +278,7 @@ export class Dispatcher {
     // A vfork child leaves its parent's image as it is.
     const agents = old.users === 1 ? [...old.generations.values()].flatMap(({ agent }) => agent ?? []) : [];
     if (old.users === 1) killGenerations(this.kernel, old);
-    for (const agent of agents) yield* untilGone(agent);
+    for (const agent of agents) yield* untilGone(this.kernel, agent);
     const space = yield* convertImage(this.kernel, thread.home);
     yield* reap(this.kernel, thread.home, agents);
     space.users = 1;
@@ -273,7 +286,7 @@ export class Dispatcher {
     process.patches.length = 0;
     space.hostProcess = process;
     thread.generation = space.base;
-    leaveSpace(old);
+    leaveSpace(old, process.pid);
     describe(process);
     this.kernel.emit('executed', { pid: process.pid, command: process.command });
   }

@@ -3,7 +3,9 @@
  * there or is parked there, and repeated in the other generations. One scope per mediated call.
  */
 import { EACCES, EAGAIN, ENOMEM, EPERM, isError } from '../linux/errno.js';
+import { isHiding } from '../linux/kept-open.js';
 import { ProcessMemory } from '../linux/memory.js';
+import { SYS } from '../linux/syscall-numbers.js';
 import { isSyscallStop } from '../linux/wait.js';
 import { type Answers, callElsewhere, giveUpDiffering } from '../process/elsewhere.js';
 import { type BatchEntry, InjectionScope } from '../process/inject.js';
@@ -15,6 +17,8 @@ import { ARGUMENTS, Registers, type Word } from '../x64/registers.js';
 
 /** Over several areas the kernel goes on until one refuses, and what it did before stays (mprotect(2), mlock(2)). */
 const PARTLY_DONE: ReadonlySet<number> = new Set([ENOMEM, EACCES, EPERM, EAGAIN]);
+
+const PR_SET_DUMPABLE = 4;
 
 export class Performer {
   /** The registers at the call that the thread stands before. */
@@ -34,6 +38,24 @@ export class Performer {
   /** The base's memory, to be closed by the caller. */
   openBase(): ProcessMemory {
     return new ProcessMemory(this.thread.home.tid);
+  }
+
+  /**
+   * Opens files of the home in /proc. A process that the kernel hides is shown for that moment; whether it was
+   * hidden as 0 or as 2 (only core dumps tell the difference), it is 0 afterwards.
+   */
+  *shown<T>(open: () => T): Steps<T> {
+    try {
+      return open();
+    } catch (error) {
+      if (!isHiding(error)) throw error;
+    }
+    yield* this.home(SYS.prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+    try {
+      return open();
+    } finally {
+      yield* this.home(SYS.prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
   }
 
   /** One call in the base's address space. */

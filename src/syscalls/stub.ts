@@ -5,7 +5,14 @@
 import { isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS, syscallName } from '../linux/syscall-numbers.js';
-import { isSignalStop, isSeccompStop, PTRACE_EVENT_STOP, stopEvent, stopSignal } from '../linux/wait.js';
+import {
+  isSignalStop,
+  isSeccompStop,
+  isSyscallStop,
+  PTRACE_EVENT_STOP,
+  stopEvent,
+  stopSignal,
+} from '../linux/wait.js';
 import { isSynchronous, SIGSYS, SIGTRAP } from '../linux/signals.js';
 import { callElsewhere } from '../process/elsewhere.js';
 import { killGenerations } from '../process/generation.js';
@@ -18,7 +25,7 @@ import { giveBack } from '../process/place.js';
 import { stopParked } from '../process/parking.js';
 import { trapIsPending } from '../process/breakpoints.js';
 import { isTerminalsOwn, raisedIsPending, raisedSignal } from '../process/raised.js';
-import { deliverFault, hitBreakpoint, isKernelsOwn, wakeUpAt } from '../process/signals.js';
+import { atCallsEnd, deliverFault, hitBreakpoint, isKernelsOwn, wakeUpAt } from '../process/signals.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, lockSpace, occupy, serveRequests, setOff } from '../process/turns.js';
@@ -74,6 +81,10 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
       windBack((stub.fetch(), stub));
       wakeUpAt(kernel, thread);
     } else stubCall(kernel, stub, thread);
+    return;
+  }
+  if (isSyscallStop(stub.status)) {
+    atCallsEnd(kernel, thread);
     return;
   }
   if (isSignalStop(stub.status)) {

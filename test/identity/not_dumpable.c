@@ -1,6 +1,7 @@
 /* A process that is not dumpable works on: with memory, threads, children, its limits, filters, and another image. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #define NEVER_HELD
@@ -53,11 +54,12 @@ static void works(const char *when, int depth) {
 }
 
 int main(int argc, char **argv) {
-  if (argc > 1) {
+  if (argc > 1 && strcmp(argv[1], "again") == 0) {
     say("executed again, dumpable %d", prctl(PR_GET_DUMPABLE));
     return 0;
   }
-  CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+  if (argc > 1) CHECK(unshare(CLONE_NEWUSER) == 0);
+  else CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
   works("not dumpable", 1);
   struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
   struct sock_fprog program = {1, code};

@@ -5,9 +5,9 @@
 #define PARENT_STAYS
 #include "held_child.h"
 
-#define ROUNDS 6
+#define ROUNDS 3
 #define REPORT 30
-#define MUCH (48UL << 20)
+#define MUCH (32UL << 20)
 
 static struct sockaddr_in address = {.sin_family = AF_INET};
 static char path[] = "/tmp/atlas-test-end-XXXXXX";

@@ -3,7 +3,7 @@
 #include "held_child.h"
 
 #define THREADS 16
-#define ROUNDS 20
+#define ROUNDS 8
 #define MOMENTS 20000
 
 static volatile unsigned long *counts;
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
       int status = 0;
       unsigned long before[THREADS];
       CHECK(kill(pid, signals[kind]) == 0);
-      if (!told_within(500, pid, &status, WUNTRACED)) continue;
+      if (!told_within(5000, pid, &status, WUNTRACED)) continue;
       CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == signals[kind]);
       stopped++;
       for (int i = 0; i < THREADS; i++) before[i] = counts[i * 8];
@@ -44,9 +44,9 @@ int main(int argc, char **argv) {
       pause_ms(3);
       for (int i = 0; i < THREADS; i++) ran_on += counts[i * 8] != before[i];
       CHECK(kill(pid, SIGCONT) == 0);
-      continued += told_within(500, pid, &status, WCONTINUED) && WIFCONTINUED(status);
+      continued += told_within(5000, pid, &status, WCONTINUED) && WIFCONTINUED(status);
       for (int i = 0; i < THREADS; i++) {
-        for (int ms = 0; ms < 100 && counts[i * 8] == before[i]; ms++) pause_ms(1);
+        for (int ms = 0; ms < 5000 && counts[i * 8] == before[i]; ms++) pause_ms(1);
         going += counts[i * 8] != before[i];
       }
     }

@@ -189,7 +189,7 @@ function* mapSharedAnonymous(perform: Performer, space: Space, request: Request)
   }
   const fd = yield* perform.home(SYS.memfd_create, gate.sharedName, memfdFlags);
   if (isError(fd)) return -ENOMEM;
-  using _file = new Store(perform.thread.home.tid, fd, length);
+  using _file = yield* perform.shown(() => new Store(perform.thread.home.tid, fd, length));
   if (fixed && isUserRange(hint, length)) markForeign(space, hint, length);
   const file = flags & ~MAP_ANONYMOUS;
   let result = yield* perform.home(SYS.mmap, hint, length, protection, file, fd, 0);
@@ -295,7 +295,7 @@ function* mapPrivateFile(perform: Performer, space: Space, request: Request): St
   // The kernel's own checks of descriptor, offset and permissions, before anything is replaced.
   const probe = yield* probeFile(perform, request);
   if (isError(probe.at)) return probe.at;
-  const lastPage = lastPageOf(perform, request, probe.at);
+  const lastPage = yield* lastPageOf(perform, request, probe.at);
   // At once: it may be in the very place where the program wants its mapping.
   yield* perform.home(SYS.munmap, probe.at, length);
 
@@ -372,12 +372,12 @@ function* fill(perform: Performer, start: number, length: number, fd: number, of
  * The page with the file's end, if it is in the mapping. Behind its end a file's last page holds what was
  * written there through a shared mapping (mmap(2), NOTES), which no read gives.
  */
-function lastPageOf(
+function* lastPageOf(
   perform: Performer,
   { length, fd, offset }: Request,
   start: number,
-): Uint8Array | undefined {
-  const { size } = statSync(`/proc/${perform.thread.tid}/fd/${fd}`);
+): Steps<Uint8Array | undefined> {
+  const { size } = yield* perform.shown(() => statSync(`/proc/${perform.thread.tid}/fd/${fd}`));
   if (size % PAGE === 0 || size <= offset || size > offset + length) return undefined;
   using memory = perform.openBase();
   const page = memory.read(start + pageDown(size - offset), PAGE);

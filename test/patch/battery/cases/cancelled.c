@@ -33,7 +33,7 @@ static NOINLINE void *body(void *none) {
 
 static void *(*volatile start)(void *) = body;
 
-void setup(void) {}
+void setup(void) { if (!start) abort(); }
 
 void look(char *line) {
 #ifdef AFTER

@@ -1,8 +1,8 @@
 // Functions that make the futex call themselves: Atlas has rewritten their call sites, and the new ones it has not. A
 // thread sleeps in one of them while the patch is applied, and is woken through others.
 //
-// before: "1 1, answered, rewritten"
-// after: right "2 2, answered, not rewritten"
+// before: "1, answered, rewritten"
+// after: right "2, answered, not rewritten"
 
 #include "stage.h"
 #include <pthread.h>
@@ -16,7 +16,7 @@
 #define VERSION 1
 #endif
 
-static volatile int rounds, answers, awake_in;
+static volatile int rounds, answers;
 
 static inline __attribute__((always_inline)) long futex(volatile int *word, long operation, long value) {
   long result;
@@ -28,9 +28,10 @@ static inline __attribute__((always_inline)) long futex(volatile int *word, long
   return result;
 }
 
-NOINLINE int sleep_until_not(int value) {
+NOINLINE void sleep_until_not(int value) {
   while (rounds == value) futex(&rounds, WAIT_PRIVATE, value);
-  return VERSION;
+  asm volatile("" ::"i"(VERSION));
+  if (VERSION == 2 && rounds == value) abort();
 }
 
 NOINLINE int wake_all(void) {
@@ -46,10 +47,12 @@ static int isRewritten(const unsigned char *code) {
   return -1;
 }
 
+static void (*volatile sleeps)(int) = sleep_until_not;
+
 static void *answer(void *none) {
   for (;;) {
     int seen = rounds;
-    awake_in = sleep_until_not(seen);
+    sleeps(seen);
     answers++;
   }
   return none;
@@ -69,14 +72,11 @@ void look(char *line) {
   }
   const char *answered = answers != before ? "answered" : "lost";
 #ifdef AFTER
-  // Its first answer comes from the old code, in which it slept.
-  if (awake_in == 1) awake_in = 2;
-  int (*volatile pointer)(int) = sleep_until_not;
-  const unsigned char *entry = (const unsigned char *)pointer;
-  const unsigned char *code = entry + 5 + *(const int *)(entry + 1);
-  sprintf(line, "%d %d, %s, %s", version, awake_in, answered, isRewritten(code) ? "rewritten" : "not rewritten");
+  const unsigned char *entry = (const unsigned char *)sleeps;
+  const unsigned char *code = entry[0] == 0xe9 ? entry + 5 + *(const int *)(entry + 1) : entry;
+  sprintf(line, "%d, %s, %s", version, answered, isRewritten(code) ? "rewritten" : "not rewritten");
 #else
-  sprintf(line, "%d %d, %s, %s", version, awake_in, answered,
+  sprintf(line, "%d, %s, %s", version, answered,
           isRewritten((const unsigned char *)sleep_until_not) ? "rewritten" : "not rewritten");
 #endif
 }

@@ -16,7 +16,14 @@ static const char *find(char **list) {
 }
 
 #ifdef AFTER
-void look(char *line) { sprintf(line, "%s too", &environ == &__environ ? find(environ) : "two variables"); }
+// Compilers take for granted that variables of two names are two.
+static char ***volatile second;
+
+void look(char *line) {
+  second = &__environ;
+  char ***volatile mine = &environ;
+  sprintf(line, "%s too", mine == second ? find(environ) : "two variables");
+}
 #else
 void look(char *line) { strcpy(line, find(__environ)); }
 #endif
