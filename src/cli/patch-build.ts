@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { buildCommand } from '@stricli/core';
 import { AtlasError } from '../errors/atlas-error.js';
+import { DOUBT_KINDS, type DoubtKind } from '../patch/doubts.js';
 import { type CliContext, type CommonFlags, help, jsonFlag, present } from './command.js';
 import { table } from './output/table.js';
 
@@ -10,6 +11,7 @@ interface Flags extends CommonFlags {
   readonly output: string;
   readonly target?: string;
   readonly name?: string;
+  readonly accept?: readonly DoubtKind[];
 }
 
 const path = { kind: 'parsed', parse: String } as const;
@@ -22,6 +24,7 @@ export const buildPatchCommand = buildCommand<Flags, [], CliContext>({
     [
       'atlas patch build --old before/ --new after/ -o fix.atlas',
       'atlas patch build --old old.o --new new.o --target ./server -o fix.atlas',
+      'atlas patch build --old old.o --new new.o -o fix.atlas --accept enumerators',
     ],
   ),
   parameters: {
@@ -35,6 +38,14 @@ export const buildPatchCommand = buildCommand<Flags, [], CliContext>({
         brief: 'The linked executable that runs: only its build-id is then accepted',
         placeholder: 'EXECUTABLE',
         optional: true,
+      },
+      accept: {
+        kind: 'enum',
+        values: DOUBT_KINDS,
+        brief: 'A kind of doubt that refuses the patch otherwise; the patch then carries a warning',
+        placeholder: 'KIND',
+        optional: true,
+        variadic: true,
       },
       name: {
         ...path,
@@ -53,6 +64,7 @@ export const buildPatchCommand = buildCommand<Flags, [], CliContext>({
       new: flags.new,
       ...(flags.target === undefined ? {} : { target: flags.target }),
       ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.accept === undefined ? {} : { accept: flags.accept }),
     });
     try {
       fs.writeFileSync(flags.output, bytes);

@@ -15,6 +15,7 @@ export const SHT = {
   SYMTAB: 2,
   STRTAB: 3,
   RELA: 4,
+  DYNAMIC: 6,
   NOTE: 7,
   NOBITS: 8,
   REL: 9,
@@ -24,6 +25,9 @@ export const SHT = {
   PREINIT_ARRAY: 16,
   GROUP: 17,
   SYMTAB_SHNDX: 18,
+  GNU_VERDEF: 0x6ffffffd,
+  GNU_VERNEED: 0x6ffffffe,
+  GNU_VERSYM: 0x6fffffff,
 } as const;
 
 export const SHF = {
@@ -43,6 +47,10 @@ export const SHN = { UNDEF: 0, LORESERVE: 0xff00, ABS: 0xfff1, COMMON: 0xfff2, X
 export const STB = { LOCAL: 0, GLOBAL: 1, WEAK: 2, GNU_UNIQUE: 10 } as const;
 export const STT = { NOTYPE: 0, OBJECT: 1, FUNC: 2, SECTION: 3, FILE: 4, TLS: 6, GNU_IFUNC: 10 } as const;
 
-export const PT = { LOAD: 1, NOTE: 4, TLS: 7 } as const;
+export const STV = { DEFAULT: 0, INTERNAL: 1, HIDDEN: 2, PROTECTED: 3 } as const;
+
+export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, TLS: 7 } as const;
+
+export const DT = { NULL: 0, NEEDED: 1, DEBUG: 21 } as const;
 
 export const NT_GNU_BUILD_ID = 3;

@@ -1,4 +1,5 @@
 import {
+  DT,
   ELF_HEADER_SIZE,
   EM_X86_64,
   NT_GNU_BUILD_ID,
@@ -13,8 +14,10 @@ import {
 } from './constants.js';
 import { decompress, decompressOld } from './compressed-section.js';
 import { ElfBytes } from './elf-bytes.js';
+import { StringTable } from './string-table.js';
 import { type ElfNote, readNotes } from './notes.js';
 import { type ElfSymbol, isDefined, isGlobal, SymbolTable } from './symbol-table.js';
+import { readSymbolVersions, type SymbolVersion } from './symbol-versions.js';
 
 export interface ElfSection {
   index: number;
@@ -63,6 +66,7 @@ export class ElfFile {
   readonly #dynamicTable: SymbolTable | undefined;
   #relocationSections: Map<number, ElfSection[]> | undefined;
   #notes: ElfNote[] | undefined;
+  #versions: { list: SymbolVersion[] | undefined } | undefined;
 
   constructor(bytes: Uint8Array, fileName: string) {
     this.#bytes = new ElfBytes(bytes, fileName);
@@ -79,6 +83,11 @@ export class ElfFile {
     return this.#bytes.fileName;
   }
 
+  /** Of the file, in bytes. */
+  get size(): number {
+    return this.#bytes.bytes.length;
+  }
+
   /** The symbols of .symtab; empty for a stripped file. */
   get symbols(): readonly ElfSymbol[] {
     return this.#symbolTable?.symbols ?? [];
@@ -86,6 +95,30 @@ export class ElfFile {
 
   get dynamicSymbols(): readonly ElfSymbol[] {
     return this.#dynamicTable?.symbols ?? [];
+  }
+
+  /** The symbols of that name in .dynsym. */
+  dynamicSymbolsNamed(name: string): readonly ElfSymbol[] {
+    return this.#dynamicTable?.named(name) ?? [];
+  }
+
+  /** Of a dynamic symbol; undefined in a file without versions. */
+  versionOf(symbol: ElfSymbol): SymbolVersion | undefined {
+    this.#versions ??= { list: readSymbolVersions(this.#bytes, this.sections) };
+    return this.#versions.list?.[symbol.index];
+  }
+
+  /** The names of the shared libraries that the file was linked with. */
+  get neededLibraries(): string[] {
+    const section = this.sections.find(({ type }) => type === SHT.DYNAMIC);
+    const strings = section && this.sections[section.link];
+    if (section === undefined || strings === undefined) return [];
+    const names: string[] = [];
+    for (let at = section.offset; at + 16 <= section.offset + section.size; at += 16) {
+      if (this.#bytes.u64(at) !== DT.NEEDED) continue;
+      names.push(this.#bytes.string(strings.offset + this.#bytes.u64(at + 8), strings.offset + strings.size));
+    }
+    return names;
   }
 
   get hasSymbolTable(): boolean {
@@ -135,8 +168,9 @@ export class ElfFile {
       for (const candidate of this.sections) {
         if (candidate.type === SHT.REL) throw this.#bytes.bad(`${candidate.name} has no addends`);
         if (candidate.type !== SHT.RELA) continue;
-        const others = this.#relocationSections.get(candidate.info) ?? [];
-        this.#relocationSections.set(candidate.info, [...others, candidate]);
+        const others = this.#relocationSections.get(candidate.info);
+        if (others === undefined) this.#relocationSections.set(candidate.info, [candidate]);
+        else others.push(candidate);
       }
     }
     const found = this.#relocationSections.get(section.index) ?? [];
@@ -246,10 +280,8 @@ export class ElfFile {
     }
     const names = sections[namesIndex];
     if (names === undefined || names.type !== SHT.STRTAB) throw bytes.bad('sections have no names');
-    for (const section of sections) {
-      const offset = nameOffsets[section.index]!;
-      section.name = bytes.string(names.offset + offset, names.offset + names.size);
-    }
+    const strings = new StringTable(bytes, names.offset, names.size);
+    for (const section of sections) section.name = strings.at(nameOffsets[section.index]!);
     return sections;
   }
 

@@ -1,3 +1,4 @@
+import { AtlasError } from '../errors/atlas-error.js';
 import {
   ELF_HEADER_SIZE,
   EM_X86_64,
@@ -43,7 +44,7 @@ export interface RelocationDraft {
 }
 
 /** A string table under construction; equal strings share one entry. */
-class StringTable {
+class StringPool {
   readonly #offsets = new Map<string, number>([['', 0]]);
   readonly #parts: Buffer[] = [Buffer.alloc(1)];
   #size = 1;
@@ -125,7 +126,7 @@ export class RelocatableWriter {
         info: sectionIndex.get(section)!,
       });
     }
-    const strings = new StringTable();
+    const strings = new StringPool();
     placed.push({
       draft: table('.symtab', SHT.SYMTAB, 0, SYMBOL_SIZE, symbolBytes(symbols, sectionIndex, strings)),
       link: symbolTableIndex + 1,
@@ -161,7 +162,7 @@ function relaBytes(section: SectionDraft, symbolIndex: ReadonlyMap<SymbolDraft, 
 function symbolBytes(
   symbols: readonly SymbolDraft[],
   sectionIndex: ReadonlyMap<SectionDraft, number>,
-  strings: StringTable,
+  strings: StringPool,
 ): Buffer {
   const bytes = Buffer.alloc((symbols.length + 1) * SYMBOL_SIZE);
   symbols.forEach((symbol, index) => {
@@ -177,13 +178,19 @@ function symbolBytes(
 }
 
 function assemble(placed: PlacedSection[]): Uint8Array {
-  const names = new StringTable();
+  const names = new StringPool();
   for (const { draft } of placed) names.offset(draft.name);
   names.offset('.shstrtab');
   placed.push({ draft: table('.shstrtab', SHT.STRTAB, 0, 0, names.bytes()), link: 0, info: 0 });
 
   const count = placed.length + 1;
-  if (count >= SHN.LORESERVE) throw new Error(`${count} sections do not fit in an ELF header`);
+  if (count >= SHN.LORESERVE) {
+    throw new AtlasError(
+      'refused',
+      `${count} sections do not fit in one object file`,
+      'Change less at a time.',
+    );
+  }
   let end = ELF_HEADER_SIZE;
   const offsets = placed.map(({ draft }) => {
     const offset = alignUp(end, draft.alignment);

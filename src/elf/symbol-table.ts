@@ -1,6 +1,7 @@
 import { SHN, SHT, STB, STT, SYMBOL_SIZE } from './constants.js';
 import type { ElfBytes } from './elf-bytes.js';
 import type { ElfSection } from './elf-file.js';
+import { StringTable } from './string-table.js';
 
 export interface ElfSymbol {
   index: number;
@@ -76,14 +77,14 @@ export class SymbolTable {
       (section) => section.type === SHT.SYMTAB_SHNDX && section.link === table.index,
     );
     const symbols: ElfSymbol[] = [];
-    const stringsEnd = strings.offset + strings.size;
+    const names = new StringTable(this.#bytes, strings.offset, strings.size);
     for (let index = 0; index < table.size / SYMBOL_SIZE; index++) {
       const at = table.offset + index * SYMBOL_SIZE;
       const nameOffset = this.#bytes.u32(at);
       const info = this.#bytes.u8(at + 4);
       const symbol: ElfSymbol = {
         index,
-        name: nameOffset === 0 ? '' : this.#bytes.string(strings.offset + nameOffset, stringsEnd),
+        name: nameOffset === 0 ? '' : names.at(nameOffset),
         value: this.#bytes.u64(at + 8),
         size: this.#bytes.u64(at + 16),
         type: info & 0xf,

@@ -4,8 +4,8 @@ import type { InputSection } from './input-program.js';
 
 /**
  * Read-only data without symbols (jump tables, initialiser images; all strings at -O0) often shares one .rodata.
- * What one reference means reaches from its target to the next target in that section: code only ever
- * knows the starts of what the compiler put there.
+ * What one reference means reaches from its target to the start of what the compiler put behind it. Only targets
+ * of other references can be such starts.
  */
 export class AnonymousPieces {
   readonly #starts = new Map<InputSection, number[]>();
@@ -18,7 +18,9 @@ export class AnonymousPieces {
     relocation: ElfRelocation,
   ): { start: number; end: number } {
     const start = this.targetOf(user, relocation);
-    const next = this.#startsIn(section).find((candidate) => candidate > start);
+    // A reference into the middle of a string is no start of another one: that follows the NUL of the one before it.
+    const isStart = (candidate: number) => candidate > start && section.bytes[candidate - 1] === 0;
+    const next = this.#startsIn(section).find(isStart);
     return { start, end: next ?? section.bytes.length };
   }
 

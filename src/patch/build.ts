@@ -5,10 +5,13 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { diffPrograms, nameOf, type ProgramDiff } from './diff.js';
 import { type Doubt, type DoubtKind, VOUCHED } from './doubts.js';
 import { PatchEmitter } from './emit.js';
+import { Entries } from './entries.js';
 import { type InputObject, type InputSection, qualifiedName, readInputProgram } from './input-program.js';
+import type { PatchNote, ReplacedPart, Verdict } from './note.js';
 import { alignPaths } from './object-pairs.js';
-import { FORMAT_VERSION, type PatchNote, type ReplacedPart, type Verdict } from './note.js';
+import { readPatch } from './patch-object.js';
 import { hashMasked, maskedRanges } from './relocation-effects.js';
+import { FORMAT_VERSION, sealPatch } from './seal.js';
 import { LocalSymbols } from './target-symbols.js';
 
 export interface BuildOptions {
@@ -55,7 +58,8 @@ export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: 
 
   const target = options.target === undefined ? undefined : readTarget(options.target);
   const note = makeNote(options, diff, emitter, target);
-  const bytes = emitter.finish(note);
+  const bytes = sealPatch(emitter.finish(note));
+  readPatch(bytes, note.name);
   const report: BuildReport = {
     name: note.name,
     replaced: diff.replaced.map((change) => ({
@@ -71,7 +75,7 @@ export function buildPatch(options: BuildOptions): { bytes: Uint8Array; report: 
   return { bytes, report };
 }
 
-function refuse(reasons: readonly string[], doubts: readonly Doubt[]): void {
+function refuse(reasons: readonly string[], doubts: readonly Doubt[] = []): void {
   const all = new Set([...reasons, ...doubts.map(({ text }) => text)]);
   if (all.size === 0) return;
   const kinds = [...new Set(doubts.map(({ kind }) => kind))];
@@ -115,19 +119,12 @@ function makeNote(
     return { symbol: nameOf(change.new[0]), object: object.path, parts: change.old.map(describePart) };
   });
   if (target !== undefined) {
-    const locals = new LocalSymbols(target, objects);
-    for (const { parts, object } of functions) recordLinked(parts, object, target, locals, verdicts);
+    const linked = { elf: target, locals: new LocalSymbols(target, objects), entries: new Entries(target) };
+    refuse(functions.flatMap(({ parts, object }) => recordLinked(parts, object, linked, verdicts)));
   }
   for (const { old, new: parts } of diff.replaced) {
     const sizes = `${totalSize(old)} bytes become ${totalSize(parts)}`;
     verdicts.push({ symbol: nameOf(parts[0]), verdict: 'replaced', reason: sizes });
-    if (parts.some((part) => part.object.elf.section('.gcc_except_table') !== undefined)) {
-      verdicts.push({
-        symbol: nameOf(parts[0]),
-        verdict: 'warning',
-        reason: 'its file handles C++ exceptions, which cannot pass through patched code',
-      });
-    }
   }
   const added: PatchNote['added'] = [
     ...diff.addedFunctions.map((section) => describeAdded(section, 'function')),
@@ -142,6 +139,7 @@ function makeNote(
   for (const { kind, symbol, text } of diff.doubts) {
     verdicts.push({ symbol, verdict: 'warning', reason: `accepted (${kind}): ${text}` });
   }
+  for (const warning of diff.warnings) verdicts.push({ ...warning, verdict: 'warning' });
   for (const symbol of diff.untypedObjects) {
     const reason = 'no debug information (-g) in both builds: changed layouts of types would go unnoticed';
     verdicts.push({ symbol, verdict: 'warning', reason });
@@ -173,12 +171,16 @@ function describeObject(object: InputObject): PatchNote['objects'][string] {
 function describePart(section: InputSection): ReplacedPart {
   const symbol = section.primary!;
   // Hand-written assembly may leave the size out.
-  const size = symbol.size || section.header.size;
-  const bytes = section.bytes.subarray(0, size);
-  const masked = maskedRanges(section.bytes, section.relocations, size);
+  const size = symbol.size || section.header.size - symbol.value;
+  // Room for other tools' patches may come first (-fpatchable-function-entry=N,M).
+  const start = symbol.value;
+  const bytes = section.bytes.subarray(start, start + size);
+  const relocations = section.relocations.map(({ offset, type }) => ({ offset: offset - start, type }));
+  const masked = maskedRanges(bytes, relocations, size);
   return {
     symbol: qualifiedName(section.object, symbol),
     name: symbol.name,
+    aliases: section.symbols.filter(({ value }) => value === start).map(({ name }) => name),
     binding: isGlobal(symbol) ? 'global' : 'local',
     size,
     sha256: hashMasked(bytes, masked),
@@ -194,27 +196,29 @@ function describeAdded(section: InputSection, kind: 'function' | 'data'): PatchN
 function recordLinked(
   parts: ReplacedPart[],
   object: string,
-  target: ElfFile,
-  locals: LocalSymbols,
+  { elf, locals, entries }: { elf: ElfFile; locals: LocalSymbols; entries: Entries },
   verdicts: Verdict[],
-): void {
+): string[] {
+  const reasons: string[] = [];
   for (const part of parts) {
     const symbol =
       part.binding === 'local'
         ? locals.find(object, part.name)
-        : (target.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate)) ??
+        : (elf.symbolsNamed(part.name).find((candidate) => isDefined(candidate) && isGlobal(candidate)) ??
           locals.hidden(part.name));
-    const bytes = symbol && target.bytesAt(symbol.value, part.size);
+    const bytes = symbol && elf.bytesAt(symbol.value, part.size);
     if (bytes !== undefined && symbol?.size === part.size && hashMasked(bytes, part.masked) === part.sha256) {
       part.linkedSha256 = hashMasked(bytes, []);
+      reasons.push(...entries.problemsAt(symbol, part, part === parts[0]));
     } else {
       verdicts.push({
         symbol: part.symbol,
         verdict: 'warning',
-        reason: `${target.fileName} has other code there: the patch fits only on top of an earlier patch`,
+        reason: `${elf.fileName} has other code there: the patch fits only on top of an earlier patch`,
       });
     }
   }
+  return reasons;
 }
 
 function renamedSymbols(diff: ProgramDiff): PatchNote['renamed'] {

@@ -88,20 +88,20 @@ function pairByKey(found: Correlation, keyOf: (section: InputSection) => string 
 const isNumbered = ({ primary }: InputSection) =>
   primary !== undefined && familyOf(primary.name) !== primary.name;
 
-/** A static that moved to another file, when no other of that name disappeared or is new. */
+/** A static function that moved to another file: there is only one of that name and content. */
 function pairMoved(found: Correlation): void {
-  const statics = (sections: Iterable<InputSection>) => {
+  const groupsOf = (sections: Iterable<InputSection>) => {
     const groups = new Map<string, InputSection[]>();
     for (const section of sections) {
       if (section.kind !== 'code' || !section.primary || isGlobal(section.primary)) continue;
-      const key = familyOf(section.primary.name);
+      const key = `${familyOf(section.primary.name)} ${fingerprint(section)}`;
       groups.set(key, [...(groups.get(key) ?? []), section]);
     }
     return groups;
   };
-  const oldGroups = statics(found.removed);
-  for (const [name, [fresh, ...others]] of statics(found.added)) {
-    const [old, ...oldOthers] = oldGroups.get(name) ?? [];
+  const oldGroups = groupsOf(found.removed);
+  for (const [key, [fresh, ...others]] of groupsOf(found.added)) {
+    const [old, ...oldOthers] = oldGroups.get(key) ?? [];
     if (old && fresh && others.length === 0 && oldOthers.length === 0) pair(found, old, fresh);
   }
 }

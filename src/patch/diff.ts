@@ -1,13 +1,16 @@
 import { isGlobal, STT } from '../elf/index.js';
+import { changedAliases } from './aliases.js';
+import { releaseChangedConstants } from './carried-constants.js';
 import { Comparison, sameLayout } from './compare.js';
 import { type Correlation, correlate } from './correlate.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';
 import { changedTypes } from './types/changed-types.js';
 import { changedBoundedSections } from './bounded-sections.js';
+import { sameHandlers } from './frame-entries.js';
 import { doubtfulFamilies } from './function-families.js';
-import { innerReferences, nestedFunctions } from './inner-references.js';
-import { changedCommons, isOldCommon, keepRenamedState, lostState } from './state-loss.js';
+import { innerReferences, isAddressTaken, nestedFunctions } from './inner-references.js';
+import { changedCommons, isOldCommon, keepRenamedState, lostState, unknownState } from './state-loss.js';
 import { ProgramTypes } from './types/program-types.js';
 
 export { nameOf };
@@ -31,6 +34,8 @@ export interface ProgramDiff {
   untypedObjects: string[];
   /** What cannot be proved to be harmless; each can be vouched for. */
   doubts: Doubt[];
+  /** What whoever applies the patch should know. */
+  warnings: { symbol: string; reason: string }[];
   /** Why the change cannot be patched in; each names its symbol. Empty when it can. */
   reasons: string[];
 }
@@ -43,6 +48,8 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
   const types = new ProgramTypes();
   const found = correlate(old, fresh, types);
   keepRenamedState(found, old, fresh);
+  const boundedChanges = changedBoundedSections(old, fresh, new Comparison(old, fresh, found.pairs));
+  for (const section of releaseChangedConstants(old, fresh, found.pairs)) found.added.add(section);
   const { pairs, added, removed, ambiguous } = found;
   const comparison = new Comparison(old, fresh, pairs);
   const diff: ProgramDiff = {
@@ -53,9 +60,9 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     pairs,
     untypedObjects: [],
     doubts: [],
-    reasons: [...ambiguous],
+    warnings: unknownState(found, old, types),
+    reasons: [...ambiguous, ...changedAliases(old, fresh, pairs), ...boundedChanges],
   };
-  diff.reasons.push(...changedBoundedSections(old, fresh, comparison));
   diffFunctions(old, fresh, comparison, diff);
   const inner = innerReferences(old, found, diff.replaced);
   for (const table of inner.carried) {
@@ -63,7 +70,7 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     diff.addedData.push(table);
   }
   diff.reasons.push(...inner.reasons, ...nestedFunctions(found, diff.replaced));
-  diff.doubts.push(...inner.doubts);
+  diff.doubts.push(...inner.doubts, ...keptAddresses(old, found));
   for (const [freshSection, oldSection] of pairs) {
     if (freshSection.kind !== 'code') diff.reasons.push(...changedData(oldSection, freshSection, comparison));
   }
@@ -77,12 +84,27 @@ export function diffPrograms(old: InputProgram, fresh: InputProgram): ProgramDif
     }
   }
   diff.reasons.push(...changedCommons(old, fresh), ...orderedByUse(found, comparison));
-  diff.doubts.push(...lostState(found, old, fresh, types), ...doubtfulFamilies(found.families, comparison));
+  diff.doubts.push(...lostState(found, old, fresh), ...doubtfulFamilies(found.families, comparison));
   diff.reasons.push(...changedConstructors(old, fresh, comparison, diff.replaced));
   const { doubts, untypedObjects } = changedTypes(old, fresh, diff, types);
   diff.doubts.push(...doubts);
   diff.untypedObjects.push(...untypedObjects);
   return diff;
+}
+
+/**
+ * Functions that the new build does not have, and whose address may have been kept: it leads to what they were. Where one of
+ * their name is in another file now, that is not what is meant.
+ */
+function keptAddresses(old: InputProgram, found: Correlation): Doubt[] {
+  const added = new Map([...found.added].map((section) => [section.primary?.name, section]));
+  return [...found.removed].flatMap((section) => {
+    const other = section.kind === 'code' ? added.get(section.primary?.name) : undefined;
+    if (other === undefined || !isAddressTaken(section, found.oldUsers.sectionsOf(section), old)) return [];
+    const symbol = nameOf(other);
+    const text = `${nameOf(section)} is gone and ${symbol} is new: where its address was kept, the old one is called`;
+    return [{ kind: 'functions', symbol, text }];
+  });
 }
 
 /** Statics that were told apart by their order alone: that is no proof once a function that uses them changed. */
@@ -144,7 +166,11 @@ function diffFunctions(
       parts.length === oldParts.length &&
       parts.every((part) => {
         const counterpart = comparison.pairs.get(part);
-        return counterpart !== undefined && comparison.sameContent(counterpart, part);
+        return (
+          counterpart !== undefined &&
+          comparison.sameContent(counterpart, part) &&
+          sameHandlers(counterpart, part, comparison)
+        );
       });
     if (isSame) continue;
     diff.reasons.push(...refusedFunction(entry, oldEntry));
@@ -163,11 +189,6 @@ function refusedFunction(entry: InputSection, oldEntry: InputSection | undefined
     section.symbols.some((symbol) => symbol.type === STT.GNU_IFUNC);
   if (isIndirect(entry) || (oldEntry && isIndirect(oldEntry))) {
     reasons.push(`${nameOf(entry)}: an indirect function (ifunc) is resolved once, when the program starts`);
-  }
-  if (oldEntry && oldEntry.header.size < JUMP_SIZE) {
-    reasons.push(
-      `${nameOf(oldEntry)}: ${oldEntry.header.size} bytes are too small for a ${JUMP_SIZE}-byte jump`,
-    );
   }
   return reasons;
 }

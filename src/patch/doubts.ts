@@ -2,7 +2,7 @@
  * What the comparison of two builds cannot prove to be harmless. Each kind refuses the patch unless the user vouches
  * for it; then the patch carries a warning instead.
  */
-export const DOUBT_KINDS = ['types', 'layouts', 'enumerators', 'state', 'lambdas', 'labels'] as const;
+export const DOUBT_KINDS = ['types', 'layouts', 'enumerators', 'state', 'functions', 'labels'] as const;
 
 export type DoubtKind = (typeof DOUBT_KINDS)[number];
 
@@ -19,6 +19,6 @@ export const VOUCHED: Readonly<Record<DoubtKind, string>> = {
   layouts: 'no object of the old layout is used by the new code',
   enumerators: 'no stored value is taken for another enumerator',
   state: 'the new variable may start with its initial value',
-  lambdas: 'those of one name are in the order that they had',
+  functions: 'whoever kept the address of an old function may go on with what the text says',
   labels: 'no address of a label was kept',
 };

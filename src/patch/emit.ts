@@ -1,4 +1,5 @@
 import {
+  type ElfRelocation,
   type ElfSymbol,
   isDefined,
   isGlobal,
@@ -13,6 +14,8 @@ import {
   type SymbolDraft,
 } from '../elf/index.js';
 import { nameOf, type ProgramDiff } from './diff.js';
+import { framesOf, FrameTable } from './frame-entries.js';
+import { FRAME_SECTION } from './image-layout.js';
 import { type InputObject, type InputProgram, type InputSection, qualifiedName } from './input-program.js';
 import { encodePatchNote, NOTE_SECTION, type PatchNote } from './note.js';
 import { type Reference, referenceOf } from './references.js';
@@ -28,8 +31,7 @@ export interface LocalImport {
  * Writes the relocatable object of a patch: carries code and new data over from the new build together with the
  * read-only content they use, and turns references to what the program has already into undefined symbols.
  *
- * .eh_frame is not carried: the unwinder of a running program would not find it without a registration call, and
- * C code does not need it.
+ * The unwinder of the running program does not find the carried .eh_frame by itself: it has to be registered.
  */
 export class PatchEmitter {
   readonly reasons: string[] = [];
@@ -63,9 +65,38 @@ export class PatchEmitter {
       ...this.#diff.addedData,
     ];
     for (const section of roots) this.#carry(section);
+    this.#relocatePending();
+    this.#carryFrames();
+    this.#relocatePending();
+  }
+
+  #relocatePending(): void {
     for (let next = this.#pending.shift(); next !== undefined; next = this.#pending.shift()) {
-      this.#relocate(...next);
+      const [section, draft] = next;
+      this.#relocate(section, section.relocations, draft, { start: 0, size: section.bytes.length });
     }
+  }
+
+  /** What the unwinder has to know about the carried code, and the tables of its exception handlers. */
+  #carryFrames(): void {
+    const table = new FrameTable();
+    const draft = this.#writer.section({
+      name: FRAME_SECTION,
+      type: SHT.PROGBITS,
+      flags: SHF.ALLOC,
+      alignment: 8,
+      entrySize: 0,
+      bytes: new Uint8Array(0),
+      size: 0,
+    });
+    const carried = [...this.#drafts.keys()].filter(({ kind }) => kind === 'code');
+    for (const frame of carried.flatMap(framesOf)) {
+      table.add(frame, ({ section, relocations, bytes }, start) =>
+        this.#relocate(section, relocations, draft, { start, size: bytes.length }),
+      );
+    }
+    draft.bytes = table.isEmpty ? draft.bytes : table.bytes();
+    draft.size = draft.bytes.length;
   }
 
   finish(note: PatchNote): Uint8Array {
@@ -106,26 +137,32 @@ export class PatchEmitter {
   #define(object: InputObject, symbol: ElfSymbol, section: SectionDraft): void {
     const name = qualifiedName(object, symbol);
     const { value, size, type } = symbol;
-    const binding = isGlobal(symbol) ? STB.GLOBAL : STB.LOCAL;
+    const binding = symbol.binding === STB.GNU_UNIQUE ? STB.GLOBAL : symbol.binding;
     this.#defined.set(name, this.#writer.symbol({ name, value, size, type, binding, section }));
   }
 
-  #relocate(section: InputSection, draft: SectionDraft): void {
-    for (const relocation of section.relocations) {
+  /** @param carried where the bytes that the relocations are for start in the draft, and how many there are */
+  #relocate(
+    section: InputSection,
+    relocations: readonly ElfRelocation[],
+    draft: SectionDraft,
+    carried: { start: number; size: number },
+  ): void {
+    for (const relocation of relocations) {
       const { offset, type } = relocation;
       const width = relocationWidth(type);
       if (width === undefined) {
         this.reasons.push(`${nameOf(section)}: unknown relocation (${relocationName(type)})`);
         continue;
       }
-      if (offset + width > section.bytes.length) {
+      if (offset + width > carried.size) {
         this.reasons.push(`${nameOf(section)}: a relocation lies outside the section`);
         continue;
       }
       const reference = referenceOf(section, relocation, this.#program);
       const target = this.#target(section, reference);
       if (target === undefined) continue;
-      draft.relocations.push({ offset, type, ...target });
+      draft.relocations.push({ offset: carried.start + offset, type, ...target });
       this.#relocationCount++;
     }
   }

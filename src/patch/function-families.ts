@@ -21,6 +21,6 @@ export function doubtfulFamilies(families: readonly FunctionFamily[], comparison
       ? `${changed.length} of ${fresh.length} changed`
       : `there were ${old.length}, and are ${fresh.length}`;
     const text = `${symbol}: cannot tell which lambda or local class of the running program it belongs to (${what})`;
-    return [{ kind: 'lambdas', symbol, text }];
+    return [{ kind: 'functions', symbol, text }];
   });
 }

@@ -4,14 +4,17 @@ export type Protection = 'rx' | 'r' | 'rw';
 
 export const PAGE_SIZE = 4096;
 
+/** The section that says how to unwind the stack through the patch's code. */
+export const FRAME_SECTION = '.eh_frame';
+
 /** A place that moves with the image, or one that does not. */
 export type Location = { part: ImagePart; offset: number } | { address: number };
 
-/** A field of the image that depends on where the image is. */
+/** A field of the image that depends on where the image is; `got64` counts from the start of its read-only part. */
 export interface Fixup {
   part: ImagePart;
   offset: number;
-  form: 'abs64' | 'abs32' | 'abs32s' | 'pc32' | 'pc64';
+  form: 'abs64' | 'abs32' | 'abs32s' | 'pc32' | 'pc64' | 'got64';
   target: Location;
   addend: number;
 }
@@ -86,7 +89,7 @@ export class ImageLayout {
   #partFor({ flags, name }: ElfSection): ImagePart {
     if (flags & SHF.EXECINSTR) return this.text;
     // Its relocations are applied before the image is mapped, so nobody needs to write it.
-    const isConstant = !(flags & SHF.WRITE) || name.startsWith('.data.rel.ro');
+    const isConstant = !(flags & SHF.WRITE) || /^\.l?data\.rel\.ro/.test(name);
     return isConstant ? this.readOnly : this.data;
   }
 }

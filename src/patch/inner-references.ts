@@ -113,6 +113,25 @@ const ADDRESSES = new Set<number>([
 /** Not so what goes through a table of the linker: its addend is none of the address. */
 const isAddress = ({ type }: ElfRelocation) => ADDRESSES.has(type);
 
+/** Whether somebody in the program makes a value of a function's address, which may have been kept. */
+export function isAddressTaken(
+  entry: InputSection,
+  users: readonly InputSection[],
+  program: InputProgram,
+): boolean {
+  return users.some((user) => {
+    if (user.kind !== 'code') return true;
+    const steps = instructionsOf(user);
+    return user.relocations.some((relocation) => {
+      if (functionOf(user, relocation, program) !== entry) return false;
+      const step = steps.find(
+        ({ start, length }) => relocation.offset >= start && relocation.offset < start + length,
+      );
+      return step === undefined || !step.isBranch;
+    });
+  });
+}
+
 interface Step {
   start: number;
   length: number;
@@ -131,7 +150,7 @@ function instructionsOf(code: InputSection): Step[] {
     steps.push({
       start,
       length: instruction.length,
-      isBranch: isBranch(instruction),
+      isBranch: branches(instruction),
       isLea: instruction.mnemonic === Mnemonic.Lea && instruction.isIpRelMemoryOperand,
       target: instruction.isIpRelMemoryOperand
         ? Number(BigInt.asIntN(64, instruction.ipRelMemoryAddress))
@@ -143,7 +162,7 @@ function instructionsOf(code: InputSection): Step[] {
   return steps;
 }
 
-function isBranch({ flowControl }: Instruction): boolean {
+function branches({ flowControl }: Instruction): boolean {
   return (
     flowControl === FlowControl.ConditionalBranch ||
     flowControl === FlowControl.UnconditionalBranch ||

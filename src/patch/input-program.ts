@@ -75,9 +75,11 @@ export interface InputProgram {
 /** Constants that the compiler made and numbered: no source names them, so only their content counts. */
 const COMPILER_CONSTANT = /^(CSWTCH|C)\.\d+|(^|\d)__(func|FUNCTION|PRETTY_FUNCTION)__(\.\d+)?$/;
 
+/** Data that the compiler made, under private labels, such as the descriptions of -fsanitize=undefined. */
+const COMPILER_DATA = /^\.l?data(\.rel(\.local)?)?\.\.L/;
+
 /** Sections that the running program never reads through patched code. */
-const IGNORED =
-  /^\.(eh_frame|gcc_except_table|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
+const IGNORED = /^\.(eh_frame|note|stapsdt|rela?)\b|^__(patchable_function_entries|mcount_loc)$/;
 
 export function readInputProgram(path: string): InputProgram {
   const isFolder = fileOrFolder(path) === 'folder';
@@ -133,7 +135,22 @@ export function readObject(bytes: Uint8Array, fileName: string): InputObject {
   object.sections = elf.sections.map((header) =>
     inputSection(object, header, symbolsBySection.get(header.index) ?? []),
   );
+  for (const section of handlerPointers(object)) section.kind = 'anonymous';
   return object;
+}
+
+/** Pointers to types, for tables of exception handlers: clang puts them into .data, under private labels. */
+function handlerPointers({ elf, sections }: InputObject): InputSection[] {
+  const users = new Map<InputSection, Set<boolean>>();
+  for (const { header, relocations } of sections) {
+    const isTable = header.name.startsWith('.gcc_except_table');
+    for (const { symbol } of relocations) {
+      const target = sections[elf.symbols[symbol]!.section];
+      if (target?.kind !== 'variable' || target.primary !== undefined) continue;
+      users.set(target, (users.get(target) ?? new Set()).add(isTable));
+    }
+  }
+  return [...users].filter(([, tables]) => !tables.has(false)).map(([section]) => section);
 }
 
 /** Larger alignments than a page's are nothing that a compiler asks for in code or data of a function. */
@@ -199,8 +216,8 @@ function sectionKind(header: ElfSection, primary: ElfSymbol | undefined): Sectio
   if (header.size === 0 && primary === undefined) return 'ignored';
   if (flags & SHF.TLS) return 'tls';
   if (flags & SHF.EXECINSTR) return 'code';
-  const isReadOnly = !(flags & SHF.WRITE) || name.startsWith('.data.rel.ro');
-  if (!isReadOnly) return 'variable';
+  const isReadOnly = !(flags & SHF.WRITE) || /^\.l?data\.rel\.ro/.test(name);
+  if (!isReadOnly) return primary === undefined && COMPILER_DATA.test(name) ? 'anonymous' : 'variable';
   if (flags & SHF.MERGE && header.entrySize > 0) return 'literal';
   return primary === undefined || COMPILER_CONSTANT.test(primary.name) ? 'anonymous' : 'constant';
 }

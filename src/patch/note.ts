@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { type ElfFile, encodeNote, SHT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
+import { FORMAT_VERSION } from './seal.js';
 
 /**
  * What a patch file says about itself, as JSON in the note section `.note.atlas.patch`. Symbols are called by
@@ -9,7 +10,8 @@ import { AtlasError } from '../errors/atlas-error.js';
 export const NOTE_SECTION = '.note.atlas.patch';
 export const NOTE_OWNER = 'Atlas';
 export const NOTE_TYPE = 1;
-export const FORMAT_VERSION = 1;
+/** Parsing blocks whoever does it. The notes of large servers' patches stay below 1 MiB. */
+const MAXIMUM_NOTE_SIZE = 8 << 20;
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 31));
 const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
@@ -20,6 +22,8 @@ const replacedPart = v.object({
   symbol: v.string(),
   /** Plain name in the target's symbol table. */
   name: v.string(),
+  /** All the names that the source gave it, that one included. */
+  aliases: v.array(v.string()),
   binding,
   size,
   /** Of the old bytes with the masked ranges zeroed. */
@@ -78,9 +82,11 @@ export function decodePatchNote(elf: ElfFile): PatchNote {
       'Build the patch again with "atlas patch build".',
       cause === undefined ? {} : { cause },
     );
-  const inOwnSection = elf.sections.some(({ name, type }) => name === NOTE_SECTION && type === SHT.NOTE);
+  const section = elf.sections.find(({ name, type }) => name === NOTE_SECTION && type === SHT.NOTE);
+  if (section === undefined) throw bad('not an Atlas patch: it has no note of that owner');
+  if (section.size > MAXIMUM_NOTE_SIZE) throw bad(`its note of ${section.size} bytes is too large`);
   const note = elf.notes.find(({ owner, type }) => owner === NOTE_OWNER && type === NOTE_TYPE);
-  if (!inOwnSection || note === undefined) throw bad('not an Atlas patch: it has no note of that owner');
+  if (note === undefined) throw bad('not an Atlas patch: it has no note of that owner');
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(note.descriptor).toString('utf8'));

@@ -1,12 +1,13 @@
-import { isDefined, STT } from '../elf/index.js';
+import { isDefined, STB, STT } from '../elf/index.js';
 import { AtlasError } from '../errors/atlas-error.js';
 import { JUMP_SIZE } from './diff.js';
 import { ImageLayout, type Location, PAGE_SIZE, type Protection } from './image-layout.js';
 import type { PatchNote, ReplacedPart } from './note.js';
 import type { PatchObject } from './patch-object.js';
 import { hashMasked } from './relocation-effects.js';
-import { Relocator } from './relocate.js';
+import { type OutOfLine, Relocator } from './relocate.js';
 import { TargetResolver, type TargetProgram } from './target-program.js';
+import { planRegistration, type Registration } from './unwinding.js';
 
 export interface AddressRange {
   start: number;
@@ -40,6 +41,10 @@ export interface PatchPlan {
   layout: ImageLayout;
   /** @internal The running bytes where the jumps go. */
   oldEntryBytes: Map<number, Uint8Array>;
+  /** @internal Code of functions that lies elsewhere in the image's text. */
+  outOfLine: readonly OutOfLine[];
+  /** @internal How the patch's frames become known to the program's unwinder. */
+  registration: Registration | undefined;
   /** @internal Other names for what the program has: renumbered statics of the new build. */
   aliases: Map<string, number>;
 }
@@ -69,11 +74,10 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
   const starts: { planned: PlannedFunction; start: Location & object }[] = [];
   const oldEntryBytes = new Map<number, Uint8Array>();
 
+  const symbols = new Map(patch.elf.symbols.filter(isDefined).map((symbol) => [symbol.name, symbol]));
   for (const change of note.functions) {
     const found = findReplaced(change, resolver, reasons);
-    const symbol = patch.elf.symbols.find(
-      (candidate) => candidate.name === change.symbol && isDefined(candidate),
-    );
+    const symbol = symbols.get(change.symbol);
     const place = symbol && layout.place(symbol.section);
     if (found === undefined || symbol === undefined || place === undefined) continue;
     const planned: PlannedFunction = { name: change.symbol, ...found, imageOffset: 0 };
@@ -82,9 +86,12 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     oldEntries.set(`${symbol.section}+${symbol.value}`, found.address);
     oldEntryBytes.set(found.address, Uint8Array.from(target.readText(found.address, JUMP_SIZE)));
   }
+  reasons.push(...overlaps(functions), ...shadowed(patch, resolver));
   const relocator = new Relocator(patch, resolver, layout, oldEntries);
   relocator.relocateAll();
   reasons.push(...relocator.reasons);
+  const unwinders = target.libraries?.unwinders();
+  const registration = unwinders && planRegistration(patch, unwinders, layout, reasons);
   refuse(
     reasons,
     'Give a patch that was built from the sources of the running program, or restart the program.',
@@ -110,6 +117,8 @@ export function planPatch(patch: PatchObject, target: TargetProgram): PatchPlan 
     layout,
     oldEntryBytes,
     aliases,
+    outOfLine: relocator.outOfLine,
+    registration,
   };
 }
 
@@ -127,21 +136,52 @@ function findReplaced(
   resolver: TargetResolver,
   reasons: string[],
 ): Found | undefined {
-  const places = change.parts.map((part) => findPart(part, change.object, resolver, reasons));
+  const places = change.parts.map((part) => findPart(part, change, resolver, reasons));
   const [entry] = places;
   if (entry === undefined || places.includes(undefined)) return undefined;
   const ranges = change.parts.map((part, index) => {
     const start = places[index]!.body;
     return { start, end: start + part.size };
   });
-  const size = change.parts[0]!.size;
-  if (size < JUMP_SIZE) {
-    reasons.push(`${change.symbol}: ${size} bytes are too small for a ${JUMP_SIZE}-byte jump`);
-    return undefined;
-  }
   const { address, body } = entry;
   if (body !== address) ranges.push({ start: address, end: address + JUMP_SIZE });
+  for (const part of change.parts)
+    ranges.push(...(resolver.target.applied?.outOfLine.get(part.symbol) ?? []));
   return { address, ranges };
+}
+
+/** Two functions in one place: neither could be told from the other. */
+function overlaps(functions: readonly PlannedFunction[]): string[] {
+  const entries = functions
+    .map(({ name, address }) => ({ name, start: address, end: address + JUMP_SIZE }))
+    .concat(functions.flatMap(({ name, ranges }) => ranges.map((range) => ({ name, ...range }))))
+    .sort((a, b) => a.start - b.start);
+  const reasons: string[] = [];
+  let last: (typeof entries)[number] | undefined;
+  for (const entry of entries) {
+    if (last !== undefined && entry.start < last.end && entry.name !== last.name) {
+      reasons.push(`${entry.name} and ${last.name} are in one place in the running program`);
+    }
+    if (last === undefined || entry.end > last.end) last = entry;
+  }
+  return reasons;
+}
+
+/** New things whose names somebody else goes on using for what the program has already. */
+function shadowed(patch: PatchObject, resolver: TargetResolver): string[] {
+  const added = new Set(patch.note.added.map(({ symbol }) => symbol));
+  const reasons: string[] = [];
+  for (const { name, binding } of patch.elf.symbols.filter(isDefined)) {
+    // Of several weak definitions (C++ templates and inline functions) all are the same.
+    if (binding !== STB.GLOBAL || !added.has(name) || resolver.target.applied?.symbols.has(name)) continue;
+    const library = resolver.target.libraries?.userOf(name);
+    if (resolver.global(name) !== undefined) {
+      reasons.push(`${name}: new in these object files, and the running program has another one already`);
+    } else if (library !== undefined) {
+      reasons.push(`${name}: the library ${library} would have to use the new one from now on`);
+    }
+  }
+  return reasons;
 }
 
 interface FoundPart {
@@ -153,7 +193,7 @@ interface FoundPart {
 
 function findPart(
   part: ReplacedPart,
-  object: string,
+  { object, parts }: PatchNote['functions'][number],
   resolver: TargetResolver,
   reasons: string[],
 ): FoundPart | undefined {
@@ -187,6 +227,11 @@ function findPart(
     return undefined;
   }
   if (part.binding === 'local') resolver.locals.settle(object, part.name, symbol);
+  const problems = resolver.entries.problemsAt(symbol, part, part === parts[0]);
+  if (problems.length > 0) {
+    reasons.push(...problems);
+    return undefined;
+  }
   const address = symbol.value + target.loadBias;
   return { address, body: address };
 }

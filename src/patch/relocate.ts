@@ -5,23 +5,40 @@ import {
   R_X86_64,
   relocationName,
   SHF,
-  SHN,
-  STB,
 } from '../elf/index.js';
-import type { Fixup, ImageLayout, ImagePart, Location } from './image-layout.js';
+import { JUMP_SIZE } from './diff.js';
+import { moveOutOfLine } from './far-access.js';
+import {
+  type Fixup,
+  FRAME_SECTION,
+  type ImageLayout,
+  type ImagePart,
+  type Location,
+} from './image-layout.js';
+import { ImageTables } from './image-tables.js';
 import type { PatchObject } from './patch-object.js';
-import type { TargetResolver, TargetSymbol } from './target-program.js';
+import { SymbolValues } from './symbol-values.js';
+import type { TargetResolver } from './target-program.js';
 import { rewriteDescriptor, rewriteGeneralDynamic, rewriteLocalDynamic } from './tls-sequences.js';
-
-/** The value of a symbol: a place in the image or the program, or something the program knows in its own way. */
-type Value = { kind: 'place'; place: Location } | Exclude<TargetSymbol, { kind: 'address' }>;
 
 /** A place in the patch's image. */
 interface Field {
   section: ElfSection;
+  /** Where the section starts in the part. */
+  base: number;
   part: ImagePart;
   offset: number;
   relocation: ElfRelocation;
+  /** All of the section. */
+  relocations: readonly ElfRelocation[];
+}
+
+/** Code of a function that had to be put elsewhere in the image. */
+export interface OutOfLine {
+  /** The function's section in the patch. */
+  section: number;
+  offset: number;
+  size: number;
 }
 
 /**
@@ -35,9 +52,9 @@ export class Relocator {
   readonly #layout: ImageLayout;
   /** From `section+offset` of a replacing function's entry to the old entry's address. */
   readonly #oldEntries: ReadonlyMap<string, number>;
-  readonly #values = new Map<number, Value | undefined>();
-  readonly #slots = new Map<string, number>();
-  readonly #stubs = new Map<string, number>();
+  readonly outOfLine: OutOfLine[] = [];
+  readonly #values: SymbolValues;
+  readonly #tables: ImageTables;
 
   constructor(
     patch: PatchObject,
@@ -49,6 +66,8 @@ export class Relocator {
     this.#resolver = resolver;
     this.#layout = layout;
     this.#oldEntries = oldEntries;
+    this.#values = new SymbolValues(patch, resolver, layout, this.reasons);
+    this.#tables = new ImageTables(layout);
   }
 
   relocateAll(): void {
@@ -59,7 +78,14 @@ export class Relocator {
       const relocations = elf.relocationsOf(section);
       for (let index = 0; index < relocations.length; index++) {
         const relocation = relocations[index]!;
-        index += this.#relocate({ section, part, offset: base + relocation.offset, relocation });
+        index += this.#relocate({
+          section,
+          base,
+          part,
+          offset: base + relocation.offset,
+          relocation,
+          relocations,
+        });
       }
     }
   }
@@ -81,6 +107,19 @@ export class Relocator {
       case R_X86_64.PC32:
       case R_X86_64.PLT32:
         return this.#fix(field, 'pc32', isBranch(field) ? this.#callee(field) : this.#address(field), addend);
+      case R_X86_64.GOTPC32:
+        return this.#fix(field, 'pc32', this.#tables.start(), addend);
+      case R_X86_64.GOTPC64:
+        return this.#fix(field, 'pc64', this.#tables.start(), addend);
+      case R_X86_64.GOTOFF64:
+        return this.#fix(field, 'got64', this.#address(field), addend);
+      case R_X86_64.PLTOFF64:
+        return this.#fix(field, 'got64', this.#callee(field), addend);
+      case R_X86_64.GOT64:
+      case R_X86_64.GOTPLT64:
+        return this.#fix(field, 'got64', this.#offsetTableEntry(field), addend);
+      case R_X86_64.GOTPCREL64:
+        return this.#fix(field, 'pc64', this.#offsetTableEntry(field), addend);
       case R_X86_64.GOTPCREL:
       case R_X86_64.GOTPCRELX:
       case R_X86_64.REX_GOTPCRELX:
@@ -103,50 +142,60 @@ export class Relocator {
   }
 
   #fix(field: Field, form: Fixup['form'], target: Location | undefined, addend: number): number {
-    if (target !== undefined) {
-      this.#layout.fixups.push({ part: field.part, offset: field.offset, form, target, addend });
-    }
+    if (target === undefined) return 0;
+    const { part, offset } = field;
+    if (this.#isOutOfReach(field, form, target, addend)) this.#fixOutOfLine(field, target);
+    else this.#layout.fixups.push({ part, offset, form, target, addend });
     return 0;
+  }
+
+  /** Whether an instruction refers to something that its field cannot reach from anywhere near the program. */
+  #isOutOfReach({ section }: Field, form: Fixup['form'], target: Location, addend: number): boolean {
+    if (!('address' in target) || !(section.flags & SHF.EXECINSTR)) return false;
+    const value = target.address + addend;
+    if (form === 'abs32') return value < 0 || value >= 2 ** 32;
+    if (form === 'abs32s') return Math.abs(value) >= 2 ** 31;
+    return form === 'pc32' && this.#isForeign(target.address);
+  }
+
+  #fixOutOfLine(field: Field, target: Location): void {
+    const { section, base, part, relocation } = field;
+    const name = this.#symbolOf(field).name;
+    const code = part.bytes.subarray(base, base + section.size);
+    const access = moveOutOfLine(code, relocation.offset, relocation.addend);
+    const isAlone =
+      access !== undefined &&
+      field.relocations.every(({ offset }) => {
+        const distance = offset - access.start;
+        return offset === relocation.offset || distance < 0 || distance >= access.length;
+      });
+    if (access === undefined || !isAlone || !('address' in target)) {
+      this.reasons.add(
+        `${name}: ${section.name} refers to it by an instruction that does not reach shared libraries`,
+      );
+      return;
+    }
+    // A thread that stands at its first byte is inside of the function, too: see `QuiescenceTest`.
+    const offset = 1 + part.reserve(1 + access.code.length + JUMP_SIZE, 1);
+    part.bytes.set(access.code, offset);
+    writeJump(part.bytes, offset + access.code.length, base + access.start + access.length);
+    const start = base + access.start;
+    part.bytes.fill(NOP, start, start + access.length);
+    writeJump(part.bytes, start, offset);
+    const address = target.address + access.distance;
+    const slot = this.#tables.slot(`${name}+${access.distance}@far`, { address });
+    this.#layout.fixups.push({
+      part,
+      offset: offset + access.slotField,
+      form: 'pc32',
+      target: slot,
+      addend: -4,
+    });
+    this.outOfLine.push({ section: section.index, offset, size: access.code.length + JUMP_SIZE });
   }
 
   #symbolOf(field: Field): ElfSymbol {
     return this.#patch.elf.symbols[field.relocation.symbol]!;
-  }
-
-  #valueOf(symbol: ElfSymbol): Value | undefined {
-    if (!this.#values.has(symbol.index)) this.#values.set(symbol.index, this.#resolve(symbol));
-    return this.#values.get(symbol.index);
-  }
-
-  #resolve(symbol: ElfSymbol): Value | undefined {
-    if (symbol.section === SHN.ABS) return { kind: 'place', place: { address: symbol.value } };
-    if (symbol.section !== SHN.UNDEF) {
-      const place = this.#layout.place(symbol.section);
-      if (place !== undefined) {
-        return { kind: 'place', place: { part: place.part, offset: place.offset + symbol.value } };
-      }
-    } else {
-      const found = this.#resolver.find(symbol.name);
-      if (found !== undefined) {
-        return found.kind === 'address' ? { kind: 'place', place: { address: found.address } } : found;
-      }
-      // An undefined weak symbol is null (gABI, "Symbol Table").
-      if (symbol.binding === STB.WEAK) return { kind: 'place', place: { address: 0 } };
-    }
-    this.#missing(symbol);
-    return undefined;
-  }
-
-  #missing(symbol: ElfSymbol): void {
-    const { elf } = this.#resolver.target;
-    const why = elf.hasSymbolTable ? 'the running program does not define it' : `${elf.fileName} is stripped`;
-    const local = this.#patch.imports.get(symbol.name);
-    const isAmbiguous = local && this.#resolver.locals.candidates(local.object, local.name).length > 1;
-    this.reasons.add(
-      isAmbiguous
-        ? `${symbol.name}: several local symbols of that name cannot be told apart`
-        : `${symbol.name}: missing symbol: ${why}`,
-    );
   }
 
   /** Where a branch goes; through a stub to a function that may be far away. */
@@ -154,12 +203,12 @@ export class Relocator {
     const symbol = this.#symbolOf(field);
     const oldEntry = this.#oldEntryTaken(field, symbol);
     if (oldEntry !== undefined) return oldEntry;
-    const value = this.#valueOf(symbol);
+    const value = this.#values.of(symbol);
     if (value === undefined) return undefined;
-    if (value.kind === 'slot') return this.#stub(symbol.name, { address: value.slot });
+    if (value.kind === 'slot') return this.#tables.stub(symbol.name, { address: value.slot });
     if (value.kind !== 'place') return this.#notCode(symbol);
     if ('part' in value.place || !this.#isForeign(value.place.address)) return value.place;
-    return this.#stub(symbol.name, this.#ownSlot(symbol.name, value.place, 0));
+    return this.#tables.stub(symbol.name, this.#tables.slot(symbol.name, value.place));
   }
 
   /** A library's code may be more than 2 GiB away from the image. */
@@ -173,14 +222,11 @@ export class Relocator {
     const symbol = this.#symbolOf(field);
     const oldEntry = this.#oldEntryTaken(field, symbol);
     if (oldEntry !== undefined) return oldEntry;
-    const value = this.#valueOf(symbol);
+    const value = this.#values.of(symbol);
     if (value === undefined) return undefined;
     if (value.kind === 'place') return value.place;
     if (value.kind !== 'slot') return this.#notCode(symbol);
-    const address = this.#pointee(symbol.name, value);
-    if (address !== undefined) return { address };
-    this.reasons.add(`${symbol.name}: missing symbol: its address in a shared library is not known`);
-    return undefined;
+    return this.#values.pointee(symbol, value);
   }
 
   /**
@@ -190,6 +236,8 @@ export class Relocator {
    */
   #oldEntryTaken(field: Field, symbol: ElfSymbol): Location | undefined {
     const { type, addend } = field.relocation;
+    // What describes the new code means the new code.
+    if (field.section.name === FRAME_SECTION) return undefined;
     const isCode = (field.section.flags & SHF.EXECINSTR) !== 0;
     // In branches, and in instructions without an immediate operand such as `lea`, the field comes last.
     const isRelative = type === R_X86_64.PC32 || type === R_X86_64.PLT32;
@@ -202,20 +250,15 @@ export class Relocator {
   #offsetTableEntry(field: Field): Location | undefined {
     const symbol = this.#symbolOf(field);
     const oldEntry = this.#oldEntries.get(`${symbol.section}+${symbol.value}`);
-    if (oldEntry !== undefined) return this.#ownSlot(symbol.name, { address: oldEntry }, 0);
-    const value = this.#valueOf(symbol);
+    if (oldEntry !== undefined) return this.#tables.slot(symbol.name, { address: oldEntry });
+    const value = this.#values.of(symbol);
     if (value === undefined) return undefined;
-    if (value.kind === 'place') return this.#ownSlot(`${symbol.name}@${symbol.index}`, value.place, 0);
+    if (value.kind === 'place') return this.#tables.slot(`${symbol.name}@${symbol.index}`, value.place);
     if (value.kind !== 'slot') return this.#notCode(symbol);
     if (!value.isLazy || isIndirectBranch(field)) return { address: value.slot };
     // A lazily bound slot leads to the binder at first: good to call, but not the function's address.
-    const address = this.#pointee(symbol.name, value);
-    return this.#ownSlot(symbol.name, address === undefined ? { address: value.slot } : { address }, 0);
-  }
-
-  #pointee(name: string, slot: { slot: number; isLazy: boolean }): number | undefined {
-    const address = this.#resolver.target.symbolAddress?.(name);
-    return address ?? (slot.isLazy ? undefined : this.#resolver.pointee(slot.slot));
+    const address = this.#values.pointee(symbol, value);
+    return address && this.#tables.slot(symbol.name, address);
   }
 
   #notCode(symbol: ElfSymbol): undefined {
@@ -225,16 +268,16 @@ export class Relocator {
 
   #threadOffsetEntry(field: Field): Location | undefined {
     const symbol = this.#symbolOf(field);
-    const value = this.#valueOf(symbol);
+    const value = this.#values.of(symbol);
     if (value?.kind === 'tls-slot') return { address: value.slot };
-    if (value?.kind === 'tls') return this.#constantSlot(symbol.name, value.offset);
+    if (value?.kind === 'tls') return this.#tables.constant(`${symbol.name}@tpoff`, value.offset);
     if (value !== undefined) this.reasons.add(`${symbol.name}: not a thread-local variable of the program`);
     return undefined;
   }
 
   #threadOffset(field: Field): number | undefined {
     const symbol = this.#symbolOf(field);
-    const value = this.#valueOf(symbol);
+    const value = this.#values.of(symbol);
     if (value?.kind === 'tls') return value.offset;
     if (value !== undefined) {
       this.reasons.add(
@@ -246,8 +289,16 @@ export class Relocator {
 
   #writeThreadOffset(field: Field): number {
     const offset = this.#threadOffset(field);
-    if (offset !== undefined) field.part.bytes.writeInt32LE(offset + field.relocation.addend, field.offset);
+    if (offset === undefined) return 0;
+    const place = offset + field.relocation.addend;
+    if (this.#isThreadOffset(field, place)) field.part.bytes.writeInt32LE(place, field.offset);
     return 0;
+  }
+
+  #isThreadOffset(field: Field, offset: number): boolean {
+    const fits = Math.abs(offset) < 2 ** 31;
+    if (!fits) this.reasons.add(`${this.#symbolOf(field).name}: an impossible place in thread-local memory`);
+    return fits;
   }
 
   #rewriteTls(field: Field): number {
@@ -257,6 +308,7 @@ export class Relocator {
     const { bytes } = field.part;
     // The addend of a general dynamic field is the PC-relative -4, and says nothing about the variable.
     const place = offset + (addend + 4);
+    if (!this.#isThreadOffset(field, place)) return 0;
     return this.#rewritten(
       field,
       type === R_X86_64.TLSGD
@@ -273,43 +325,14 @@ export class Relocator {
     );
     return 0;
   }
+}
 
-  /** An 8-byte entry of the image's own global offset table. */
-  #ownSlot(key: string, target: Location, addend: number): Location {
-    const part = this.#layout.readOnly;
-    let offset = this.#slots.get(key);
-    if (offset === undefined) {
-      offset = part.reserve(8, 8);
-      this.#slots.set(key, offset);
-      this.#layout.fixups.push({ part, offset, form: 'abs64', target, addend });
-    }
-    return { part, offset };
-  }
+const NOP = 0x90;
 
-  #constantSlot(name: string, value: number): Location {
-    const part = this.#layout.readOnly;
-    const key = `${name}@tpoff`;
-    let offset = this.#slots.get(key);
-    if (offset === undefined) {
-      offset = part.reserve(8, 8);
-      this.#slots.set(key, offset);
-      part.bytes.writeBigInt64LE(BigInt(value), offset);
-    }
-    return { part, offset };
-  }
-
-  /** `jmp *slot(%rip)`, as in a procedure linkage table. */
-  #stub(name: string, slot: Location): Location {
-    const part = this.#layout.text;
-    let offset = this.#stubs.get(name);
-    if (offset === undefined) {
-      offset = part.reserve(8, 8);
-      this.#stubs.set(name, offset);
-      part.bytes.set([0xff, 0x25, 0, 0, 0, 0, 0x66, 0x90], offset);
-      this.#layout.fixups.push({ part, offset: offset + 2, form: 'pc32', target: slot, addend: -4 });
-    }
-    return { part, offset };
-  }
+/** `jmp rel32` from one place of a part to another. */
+function writeJump(bytes: Buffer, from: number, to: number): void {
+  bytes[from] = 0xe9;
+  bytes.writeInt32LE(to - (from + JUMP_SIZE), from + 1);
 }
 
 /** `call`, `jmp` or a conditional jump: only these may go through a stub. */

@@ -27,6 +27,14 @@ const EFFECTS = new Map<number, Effect>([
   [R_X86_64['32S'], field(4)],
   [R_X86_64.TPOFF32, field(4)],
   [R_X86_64.DTPOFF32, field(4)],
+  // The medium and large code models count from the global offset table.
+  [R_X86_64.GOTPC32, field(4)],
+  [R_X86_64.GOTPC64, field(8)],
+  [R_X86_64.GOTOFF64, field(8)],
+  [R_X86_64.PLTOFF64, field(8)],
+  [R_X86_64.GOT64, field(8)],
+  [R_X86_64.GOTPLT64, field(8)],
+  [R_X86_64.GOTPCREL64, field(8)],
   // Opcode and ModRM; with a REX prefix, that too.
   [R_X86_64.GOTPCREL, { width: 4, from: -2, to: 4 }],
   [R_X86_64.GOTPCRELX, { width: 4, from: -2, to: 4 }],

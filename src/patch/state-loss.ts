@@ -107,6 +107,16 @@ function shareUsers(found: Correlation, old: InputSection | string, fresh: Input
   });
 }
 
+/** Two variables for sure: both builds have all functions that use the one or the other. */
+function areUsedApart(found: Correlation, old: InputSection | string, fresh: InputSection | string): boolean {
+  const { oldUsers, freshUsers } = found;
+  const isKnown = (functions: ReadonlySet<string>) => (name: string) => functions.has(name);
+  return (
+    [...freshUsers.of(fresh)].every(isKnown(oldUsers.functions)) &&
+    [...oldUsers.of(old)].every(isKnown(freshUsers.functions))
+  );
+}
+
 /** A variable that only one of the builds has. */
 interface Lone {
   /** Common variables have no section. */
@@ -116,30 +126,41 @@ interface Lone {
 }
 
 /** New variables that may be old ones under another name: they would begin with their initial value. */
-export function lostState(
-  found: Correlation,
-  old: InputProgram,
-  fresh: InputProgram,
-  types: ProgramTypes,
-): Doubt[] {
+export function lostState(found: Correlation, old: InputProgram, fresh: InputProgram): Doubt[] {
   const doubts: Doubt[] = [];
   const removed = [...loneSections(found.removed), ...loneCommons(old, fresh)];
   const added = [...loneSections(found.added), ...loneCommons(fresh, old)];
   for (const variable of added) {
     const symbol = variable.label;
     const others = removed.filter(
-      ({ key, name }) => name === variable.name || shareUsers(found, key, variable.key),
+      ({ key, name }) =>
+        shareUsers(found, key, variable.key) ||
+        (name === variable.name && !areUsedApart(found, key, variable.key)),
     );
     if (others.length > 0) {
       const names = others.map(({ label }) => label).join(' and ');
       const text = `${names} is gone and ${symbol} is new: were it the same variable, its value would be lost`;
       doubts.push({ kind: 'state', symbol, text });
-    } else if (isAbsent(variable, old, types)) {
-      const text = `${symbol}: the compiler did without it in the running program, so that its value is not known`;
-      doubts.push({ kind: 'state', symbol, text });
     }
   }
   return doubts;
+}
+
+/**
+ * New variables that the old source has too, and that the compiler did without: because nothing used them, or because nothing
+ * read what was written there.
+ */
+export function unknownState(
+  found: Correlation,
+  old: InputProgram,
+  types: ProgramTypes,
+): { symbol: string; reason: string }[] {
+  return loneSections(found.added)
+    .filter((variable) => isAbsent(variable, old, types))
+    .map(({ label }) => ({
+      symbol: label,
+      reason: 'the running program does without this variable: it begins with its initial value',
+    }));
 }
 
 function loneSections(sections: ReadonlySet<InputSection>): Lone[] {

@@ -151,8 +151,8 @@ export class UserIndex {
   }
 
   /** Their names. */
-  of(section: InputSection): ReadonlySet<string> {
-    return new Set(this.sectionsOf(section).map((user) => originOf(user.primary!.name)));
+  of(used: InputSection | string): ReadonlySet<string> {
+    return new Set(this.sectionsOf(used).map((user) => originOf(user.primary!.name)));
   }
 
   /** The functions and variables that refer to a section, or to a common variable of that name. */

@@ -11,6 +11,8 @@ import {
   STT,
 } from '../elf/index.js';
 import { alignUp } from '../elf/index.js';
+import { Entries } from './entries.js';
+import type { Libraries, Resolution } from './libraries.js';
 import type { PatchObject } from './patch-object.js';
 import { LocalSymbols } from './target-symbols.js';
 
@@ -22,8 +24,8 @@ export interface TargetProgram {
   loadBias: number;
   /** The running program's bytes, of text and of its global offset table. */
   readText(address: number, length: number): Uint8Array;
-  /** Where shared libraries define a symbol, for what the executable itself does not import. */
-  symbolAddress?(name: string): number | undefined;
+  /** For what the executable itself does not define; a static one has none. */
+  libraries?: Libraries;
   /** What earlier patches left, as `rememberPatch` collected it. */
   applied?: AppliedPatches;
 }
@@ -34,6 +36,8 @@ export interface AppliedPatches {
   symbols: ReadonlyMap<string, number>;
   /** The newest code of every function that a patch replaced or added, and of its cold parts. */
   bodies: ReadonlyMap<string, number>;
+  /** What of such a function's code lies elsewhere. */
+  outOfLine: ReadonlyMap<string, readonly { start: number; end: number }[]>;
 }
 
 /** What a symbol of the running program turned out to be. */
@@ -44,19 +48,27 @@ export type TargetSymbol =
   /** A thread-local variable of the executable: offset from the thread pointer. */
   | { kind: 'tls'; offset: number }
   /** A thread-local variable of a library: the table entry that holds its offset. */
-  | { kind: 'tls-slot'; slot: number };
+  | { kind: 'tls-slot'; slot: number }
+  /** A library has it, in a way that no patch can use. */
+  | { kind: 'unusable'; why: string };
 
 /** Looks names up in the running program, in the order in which the dynamic linker and the patches define them. */
 export class TargetResolver {
   readonly target: TargetProgram;
   readonly #patch: PatchObject;
   readonly locals: LocalSymbols;
+  #entries: Entries | undefined;
   #table: GlobalOffsetTable | undefined;
 
   constructor(patch: PatchObject, target: TargetProgram) {
     this.#patch = patch;
     this.target = target;
     this.locals = new LocalSymbols(target.elf, patch.note.objects);
+  }
+
+  get entries(): Entries {
+    this.#entries ??= new Entries(this.target.elf);
+    return this.#entries;
   }
 
   /** `undefined` when nobody defines it. Throws nothing but what reading the executable throws. */
@@ -85,11 +97,27 @@ export class TargetResolver {
     return global ?? this.locals.hidden(name);
   }
 
-  /** Where a slot's function or variable is; undefined when the slot does not hold it yet. */
-  pointee(slot: number): number | undefined {
+  /**
+   * Where a slot's function or variable is; undefined when the slot does not hold it yet. A slot that is bound when it
+   * is first used leads into the executable's own procedure linkage table until then.
+   */
+  pointee(slot: number, isLazy: boolean): number | undefined {
     const bytes = Buffer.from(this.target.readText(slot, 8));
     const address = bytes.length === 8 ? Number(bytes.readBigUInt64LE()) : 0;
-    return address === 0 ? undefined : address;
+    return address === 0 || (isLazy && this.#isInExecutable(address)) ? undefined : address;
+  }
+
+  /** What the dynamic linker would find outside of the executable. */
+  inLibraries(name: string): Resolution | undefined {
+    return this.target.libraries?.resolve(name);
+  }
+
+  #isInExecutable(address: number): boolean {
+    const linked = address - this.target.loadBias;
+    return this.target.elf.segments.some(
+      ({ type, address: start, memorySize }) =>
+        type === PT.LOAD && linked >= start && linked < start + memorySize,
+    );
   }
 
   #imported(name: string): TargetSymbol | undefined {
@@ -105,8 +133,7 @@ export class TargetResolver {
     if (dataSlot !== undefined) return { kind: 'slot', slot: dataSlot, isLazy: false };
     const callSlot = calls.get(name);
     if (callSlot !== undefined) return { kind: 'slot', slot: callSlot, isLazy: true };
-    const address = this.target.symbolAddress?.(name);
-    return address === undefined ? undefined : { kind: 'address', address };
+    return this.inLibraries(name);
   }
 
   get #slots(): GlobalOffsetTable {

@@ -1,4 +1,4 @@
-import { type ElfFile, type ElfSymbol, isDefined, isGlobal, STT } from '../elf/index.js';
+import { type ElfFile, type ElfSymbol, isDefined, isGlobal, STT, STV } from '../elf/index.js';
 import type { PatchNote } from './note.js';
 
 /** The local symbols of one source file, as they follow its STT_FILE symbol in a linked program. */
@@ -14,7 +14,10 @@ interface FileGroup {
 export class LocalSymbols {
   readonly #objects: PatchNote['objects'];
   readonly #groups: FileGroup[] = [];
-  /** Hidden global symbols become local when they are linked; they follow an STT_FILE symbol without a name. */
+  /**
+   * Hidden global symbols become local when they are linked. GNU ld puts them behind an STT_FILE symbol without a name;
+   * gold puts them last, and lld where they come from, both still marked as hidden.
+   */
   readonly #hidden: FileGroup = { sourceFile: '', locals: new Map() };
   readonly #chosen = new Map<string, FileGroup[]>();
 
@@ -27,9 +30,11 @@ export class LocalSymbols {
         group = wanted.has(symbol.name) ? { sourceFile: symbol.name, locals: new Map() } : undefined;
         if (group !== undefined) this.#groups.push(group);
         if (symbol.name === '') group = this.#hidden;
-      } else if (group !== undefined && isDefined(symbol) && !isGlobal(symbol)) {
-        const others = group.locals.get(symbol.name);
-        if (others === undefined) group.locals.set(symbol.name, [symbol]);
+      } else if (isDefined(symbol) && !isGlobal(symbol)) {
+        const isHidden = symbol.visibility === STV.HIDDEN || symbol.visibility === STV.INTERNAL;
+        const { locals } = (isHidden ? this.#hidden : group) ?? {};
+        const others = locals?.get(symbol.name);
+        if (others === undefined) locals?.set(symbol.name, [symbol]);
         else others.push(symbol);
       }
     }

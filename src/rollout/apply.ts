@@ -9,7 +9,7 @@ import { rollOutGlobally } from './global.js';
 import { placeImage } from './image.js';
 import { type Rollout, rollOutLocally } from './local.js';
 import { Judge } from './objection.js';
-import { Modules, targetOf } from './program.js';
+import { Modules, slotsOf, targetOf } from './program.js';
 
 export interface PatchRequest {
   file: string;
@@ -47,9 +47,13 @@ export function* applyPatch(
     const target = targetOf(process, modules, applied);
     yield* pause(kernel.scheduler);
     const plan = planPatch(patch, target);
-    const ranges = plan.functions.flatMap((planned) => planned.ranges);
+    const places = plan.functions.map(({ name, ranges: own }) => ({
+      name,
+      ranges: [...own, ...slotsOf(process.space, own)],
+    }));
+    const ranges = places.flatMap((place) => place.ranges);
     const nameOf = (address: number): string =>
-      plan.functions.find((planned) => planned.ranges.some((range) => range.start === address))?.name ??
+      places.find((place) => place.ranges.some((range) => range.start === address))?.name ??
       'a replaced function';
     const judge = new Judge(process, modules, ranges, nameOf);
     for (const _ of modules.load()) yield* pause(kernel.scheduler);

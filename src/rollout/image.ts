@@ -3,6 +3,7 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { isError } from '../linux/errno.js';
 import { readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
+import { callFunction } from '../process/call-function.js';
 import { agentCall, ensureBaseAgent, withBaseAgent } from '../process/generation.js';
 import { call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
@@ -53,6 +54,7 @@ export function* placeImage(
       space.store.write(start, bytes);
       yield* call(kernel, agent, SYS.mprotect, start, pages(bytes.length), PROTECTION[protection]);
     }
+    for (const registration of linked.registrations) yield* callFunction(kernel, agent, registration);
   });
   for (const generation of space.generations.values()) {
     if (!generation.agent) continue;

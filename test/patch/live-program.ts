@@ -5,10 +5,12 @@ import { createInterface, type Interface } from 'node:readline';
 import { type ElfFile, PT, readElf } from '../../src/elf/index.js';
 import {
   type AppliedPatches,
-  inspectPatch,
   linkPatch,
+  LoadedLibraries,
+  type LoadedModule,
   type PatchPlan,
   planPatch,
+  readLinkMap,
   readPatch,
   rememberPatch,
   type TargetProgram,
@@ -26,16 +28,16 @@ export class LiveProgram implements Disposable {
   #loadBias = 0;
   #scripts = 0;
 
-  private constructor(workshop: Workshop, path: string) {
+  private constructor(workshop: Workshop, path: string, preload: string) {
     this.#workshop = workshop;
     this.elf = readElf(readFileSync(path), path);
-    this.#child = spawn(path);
+    this.#child = spawn(path, { env: { ...process.env, LD_PRELOAD: preload } });
     this.#reader = createInterface({ input: this.#child.stdout });
     this.#lines = this.#reader[Symbol.asyncIterator]();
   }
 
-  static async start(workshop: Workshop, path: string): Promise<LiveProgram> {
-    const program = new LiveProgram(workshop, path);
+  static async start(workshop: Workshop, path: string, preload = ''): Promise<LiveProgram> {
+    const program = new LiveProgram(workshop, path, preload);
     const first = Math.min(
       ...program.elf.segments.filter(({ type }) => type === PT.LOAD).map((s) => s.address),
     );
@@ -48,17 +50,28 @@ export class LiveProgram implements Disposable {
     return this.#ask('run');
   }
 
-  async target(needs: readonly string[] = []): Promise<TargetProgram> {
-    const library = new Map<string, number>();
-    for (const name of needs) {
-      const address = name.includes(':') ? 0 : Number.parseInt(await this.#ask(`symbol ${name}`), 16);
-      if (address !== 0) library.set(name, address);
-    }
+  /** What the dynamic linker finds under a name; undefined for nothing. */
+  async symbol(name: string): Promise<number | undefined> {
+    return Number.parseInt(await this.#ask(`symbol ${name}`), 16) || undefined;
+  }
+
+  /** The executable first, then the libraries in the order in which they are searched. */
+  get modules(): LoadedModule[] {
+    const map = readLinkMap(this.elf, this.#loadBias, (address, length) => this.#read(address, length));
+    return map.flatMap(({ name, loadBias }, index) => {
+      if (index === 0) return [{ elf: this.elf, name, loadBias }];
+      return name.startsWith('/') ? [{ elf: readElf(readFileSync(name), name), name, loadBias }] : [];
+    });
+  }
+
+  target(): TargetProgram & { libraries: LoadedLibraries } {
     return {
       elf: this.elf,
       loadBias: this.#loadBias,
       readText: (address, length) => this.#read(address, length),
-      symbolAddress: (name) => library.get(name),
+      libraries: new LoadedLibraries(this.modules, (address) =>
+        Number(Buffer.from(this.#read(address, 8)).readBigUInt64LE()),
+      ),
       ...(this.applied === undefined ? {} : { applied: this.applied }),
     };
   }
@@ -66,7 +79,7 @@ export class LiveProgram implements Disposable {
   /** Plans, links, maps and activates a patch, as the supervisor would. */
   async apply(bytes: Uint8Array): Promise<PatchPlan> {
     const patch = readPatch(bytes, 'test.atlas');
-    const plan = planPatch(patch, await this.target(inspectPatch(bytes, 'test.atlas').needs));
+    const plan = planPatch(patch, this.target());
     const linked = linkPatch(plan, this.#freeAddress(plan));
     const hex = (content: Uint8Array) => Buffer.from(content).toString('hex');
     const script = [

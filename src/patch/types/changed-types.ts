@@ -38,33 +38,80 @@ export function changedTypes(
     ),
   );
   for (const object of fresh.objects.values()) {
-    const oldObject = old.objects.get(object.path);
+    const own = old.objects.get(object.path);
     const isTouched = touched.has(object);
-    if (oldObject === undefined || Buffer.compare(object.content, oldObject.content) === 0) continue;
-    const [oldTypes, freshTypes] = [types.of(oldObject), types.of(object)];
-    if (oldTypes === undefined || freshTypes === undefined) {
-      if (isTouched) result.untypedObjects.push(object.path);
-      continue;
-    }
-    const comparison = new TypeComparison(oldTypes, freshTypes);
-    result.doubts.push(...changedVariables(oldObject, object, comparison, changes));
-    if (isTouched) {
-      result.doubts.push(...changedNames(object, comparison));
-      compareFunctions(object, comparison, changes);
-      for (const text of renumbered(oldTypes, freshTypes)) {
-        result.doubts.push({ kind: 'enumerators', symbol: object.path, text: `${text} (in ${object.path})` });
+    if (own !== undefined && Buffer.compare(object.content, own.content) === 0) continue;
+    const freshTypes = types.of(object);
+    const others = counterparts(object, own, changes);
+    for (const oldObject of others) {
+      const oldTypes = types.of(oldObject);
+      if (oldTypes === undefined || freshTypes === undefined) {
+        if (isTouched && !result.untypedObjects.includes(object.path))
+          result.untypedObjects.push(object.path);
+        continue;
       }
+      const comparison = new TypeComparison(oldTypes, freshTypes);
+      result.doubts.push(...changedVariables(oldObject, object, comparison, changes));
+      if (isTouched) compareFunctions(oldObject, object, comparison, changes);
+      if (isTouched && (oldObject === own || own === undefined)) {
+        result.doubts.push(...changedNames(object, comparison));
+        for (const text of renumbered(oldTypes, freshTypes)) {
+          result.doubts.push({
+            kind: 'enumerators',
+            symbol: object.path,
+            text: `${text} (in ${object.path})`,
+          });
+        }
+      }
+      result.doubts.push(...layoutDoubts(object, comparison));
     }
-    comparison.settle();
-    for (const [label, what] of comparison.changedLayouts) {
-      result.doubts.push({
-        kind: 'layouts',
-        symbol: label,
-        text: `${label} in ${object.path}: its layout changed: ${what}`,
-      });
+    // A new file shares types with all of the program.
+    if (others.length === 0 && isTouched && freshTypes !== undefined) {
+      result.doubts.push(...foreignTypes(object, freshTypes, [...old.objects.values()], types));
     }
   }
   return result;
+}
+
+/** The object files of the old build that have something in common with one of the new. */
+function counterparts(
+  object: InputObject,
+  own: InputObject | undefined,
+  { pairs }: CodeChanges,
+): InputObject[] {
+  const found = new Set(own === undefined ? [] : [own]);
+  for (const section of object.sections) {
+    const other = pairs.get(section);
+    if (other !== undefined) found.add(other.object);
+  }
+  return [...found];
+}
+
+function layoutDoubts(object: InputObject, comparison: TypeComparison): Doubt[] {
+  comparison.settle();
+  return [...comparison.changedLayouts].map(([label, what]) => ({
+    kind: 'layouts',
+    symbol: label,
+    text: `${label} in ${object.path}: its layout changed: ${what}`,
+  }));
+}
+
+/** Types by a name that files of the old build know, none of them as the new file does. */
+function foreignTypes(
+  object: InputObject,
+  freshTypes: ObjectTypes,
+  oldObjects: readonly InputObject[],
+  types: ProgramTypes,
+): Doubt[] {
+  const comparisons = oldObjects.flatMap((other) => {
+    const oldTypes = types.of(other);
+    return oldTypes === undefined ? [] : [new TypeComparison(oldTypes, freshTypes)];
+  });
+  for (const comparison of comparisons) changedNames(object, comparison);
+  const doubts = comparisons.map((comparison) => layoutDoubts(object, comparison));
+  const everywhere = (symbol: string) =>
+    comparisons.every(({ old, changedLayouts }) => !old.named.has(symbol) || changedLayouts.has(symbol));
+  return doubts.flat().filter(({ symbol }) => everywhere(symbol));
 }
 
 /** Variables of the object file that both builds have. */
@@ -164,11 +211,17 @@ function isComparedTypedef(type: DebugEntry, types: ObjectTypes): boolean {
 }
 
 /** What parameters, variables and results of changed functions point to. */
-function compareFunctions(object: InputObject, comparison: TypeComparison, { replaced }: CodeChanges): void {
+function compareFunctions(
+  oldObject: InputObject,
+  object: InputObject,
+  comparison: TypeComparison,
+  { replaced }: CodeChanges,
+): void {
   const { old, fresh } = comparison;
   for (const change of replaced) {
     const [before, after] = [change.old[0]!, change.new[0]!];
-    if (after.object !== object || before.primary === undefined || after.primary === undefined) continue;
+    if (after.object !== object || before.object !== oldObject) continue;
+    if (before.primary === undefined || after.primary === undefined) continue;
     const oldFunction = old.declarationOf(before.primary);
     const freshFunction = fresh.declarationOf(after.primary);
     if (oldFunction === undefined || freshFunction === undefined) continue;

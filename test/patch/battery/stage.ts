@@ -11,7 +11,7 @@ import { Scope } from '../../harness/scope.js';
 import type { Started } from '../../harness/started.js';
 
 const THREADS = 3;
-const DEADLINE_SECONDS = 20;
+const DEADLINE_SECONDS = 30;
 const SHELL = 'while read -r program output; do "$program" > "$output" 2>&1 < /dev/null & done';
 
 /** What the three threads of a program have printed. */

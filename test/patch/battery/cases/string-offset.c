@@ -2,6 +2,7 @@
 //
 // before: "error: world|hello, world|world"
 // after: right "error: there|howdy! there|there"
+// after -DTAIL: right "error: there|hello, there|there"
 // after -DSHORTER: right "error: you|oh, you|you"
 
 #include "stage.h"
@@ -12,6 +13,9 @@
 #elif defined SHORTER
 #define MESSAGE "oh, you"
 #define AT 4
+#elif defined TAIL
+#define MESSAGE "hello, there"
+#define AT 7
 #else
 #define MESSAGE "howdy! there"
 #define AT 7
