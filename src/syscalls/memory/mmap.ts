@@ -131,8 +131,12 @@ function* mapForeign(perform: Performer, space: Space, request: Request, regs: R
   return result;
 }
 
-const atTheSamePlace = (flags: number, fixed: boolean): number =>
-  fixed ? flags : (flags & ~(MAP_FIXED | MAP_32BIT | MAP_ABOVE4G)) | MAP_FIXED_NOREPLACE;
+/** MAP_SHARED_VALIDATE does not know MAP_FIXED_NOREPLACE (linux/mman.h, LEGACY_MAP_MASK). */
+const atTheSamePlace = (flags: number, fixed: boolean): number => {
+  if (fixed) return flags;
+  const free = (flags & MAP_TYPE) === MAP_SHARED_VALIDATE ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+  return (flags & ~(MAP_FIXED | MAP_32BIT | MAP_ABOVE4G)) | free;
+};
 
 /** Something at a place that must be free, everywhere. */
 function* mapFresh(perform: Performer, space: Space, call: BatchEntry): Steps<number> {
