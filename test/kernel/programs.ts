@@ -67,6 +67,7 @@ export const PROGRAMS = {
     'map_over',
     'unmap_parts',
     'refused_calls',
+    'deny_write_execute',
     'remap',
     'protect',
     'advise',
