@@ -120,7 +120,8 @@ function* mapForeign(perform: Performer, space: Space, request: Request, regs: R
     const error = yield* mapForeignElsewhere(perform, space, calls[0]!, length);
     if (isError(error)) return error;
   }
-  if ((flags & MAP_TYPE) === MAP_PRIVATE && (protection & PROT_EXEC) !== 0) {
+  const isText = (flags & MAP_TYPE) === MAP_PRIVATE && (protection & PROT_EXEC) !== 0;
+  if (isText && space.executesMappedText) {
     space.watched.add(result, result + length, { kind: 'text' });
     const text = { start: result, length, offset, file: `/proc/${perform.thread.tid}/fd/${fd}` };
     yield* rewriteCallSites(perform.kernel, space, text, {
