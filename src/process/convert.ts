@@ -71,6 +71,8 @@ export function* convertImage(kernel: Kernel, task: Task): Steps<Space> {
     const file = MappedFile.of(`/proc/${task.tid}/root${area.name}`, area.inode);
     space.watched.add(area.start, area.end, { kind: 'file', file, offset: area.offset, noExec: false });
   }
+  const files = new Set(maps.filter(({ inode }) => inode !== 0).map(({ inode }) => inode));
+  space.executesMappedText = files.size > 1;
   const stack = maps.find((area) => area.name === '[stack]');
   if (!stack) throw new Error(`process ${task.tid} has no stack after exec`);
   const moved = moveStack(task, memory, store, stack, entry, maps);

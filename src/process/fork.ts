@@ -218,6 +218,7 @@ function* separateBy(
   }
   space.islands.push(...parent.space.islands.map(({ start, sites }) => ({ start, sites: [...sites] })));
   space.stack = parent.space.stack;
+  space.executesMappedText = parent.space.executesMappedText;
   space.sealed.push(...sealed);
   if (sealed.length > 0) store.write(GATE_PINS_MEMORY, Uint8Array.of(1));
   space.watched.adopt(parent.space.watched);

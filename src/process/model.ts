@@ -88,6 +88,11 @@ export class Space {
   readonly heap: Heap;
   /** What only the supervisor may change. */
   readonly watched: WatchedRanges;
+  /**
+   * A dynamic loader maps the texts: they are executed as they lie there. A program without one that maps
+   * other programs' text is an emulator, and reads it (valgrind): then it must be as it is in the file.
+   */
+  executesMappedText = true;
   /** The initial thread's stack, as far as it may grow. */
   stack = { start: 0, end: 0 };
   /**

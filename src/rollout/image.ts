@@ -1,11 +1,14 @@
 /** A patch's new code and data: in the store, near the program, visible to all generations, harmless until called. */
+import { readFileSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
-import { isError } from '../linux/errno.js';
+import { ENOMEM, isError } from '../linux/errno.js';
+import { ProcessMemory } from '../linux/memory.js';
 import { readMaps } from '../linux/proc.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { callFunction } from '../process/call-function.js';
-import { agentCall, ensureBaseAgent, withBaseAgent } from '../process/generation.js';
-import { call } from '../process/inject.js';
+import { callElsewhere } from '../process/elsewhere.js';
+import { ensureBaseAgent, withBaseAgent } from '../process/generation.js';
+import { type BatchEntry, batch, call } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import {
   MAP_FIXED,
@@ -14,11 +17,14 @@ import {
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
+  protectionBits,
 } from '../process/mapping.js';
 import type { Process } from '../process/model.js';
 import type { Steps } from '../process/steps.js';
 import { linkPatch, type LinkedPatch, type PatchPlan } from '../patch/index.js';
 
+/** What the image, its halves of a split area and our own need at most. */
+const SPARE_AREAS = 16;
 const PROTECTION = { rx: PROT_READ | PROT_EXEC, rw: PROT_READ | PROT_WRITE, r: PROT_READ } as const;
 /** Room that the program's heap may grow into above its executable, and libraries below theirs. */
 const CLEARANCE = 64 << 20;
@@ -37,33 +43,86 @@ export function* placeImage(
   const linked = linkPatch(plan, address);
   const agent = yield* ensureBaseAgent(kernel, process, deadline);
   using _lock = yield* space.lock.acquire();
-  const { storeFd } = kernel;
-  const map = (how: number): readonly number[] => [
-    address,
-    plan.size,
-    PROT_READ | PROT_WRITE,
-    MAP_SHARED | how,
-    storeFd,
-    address,
-  ];
+  const calls = mappingsOf(kernel, plan.size, linked, address);
   yield* withBaseAgent(kernel, agent, function* () {
-    const mapped = yield* call(kernel, agent, SYS.mmap, ...map(MAP_FIXED_NOREPLACE));
-    if (isError(mapped))
-      throw new AtlasError('refused', `The patch's code cannot be mapped (errno ${-mapped}).`, 'Try again.');
-    for (const { address: start, bytes, protection } of linked.image) {
-      space.store.write(start, bytes);
-      yield* call(kernel, agent, SYS.mprotect, start, pages(bytes.length), PROTECTION[protection]);
-    }
-    for (const registration of linked.registrations) yield* callFunction(kernel, agent, registration);
+    const results = yield* batch(kernel, agent, space.store, calls);
+    const failed = results.find(isError);
+    if (failed === undefined) return;
+    if (!isError(results[0]!)) yield* call(kernel, agent, SYS.munmap, address, plan.size);
+    refuse(process, failed);
   });
-  for (const generation of space.generations.values()) {
-    if (!generation.agent) continue;
-    yield* agentCall(kernel, generation, SYS.mmap, ...map(MAP_FIXED));
-    for (const { address: start, bytes, protection } of linked.image) {
-      yield* agentCall(kernel, generation, SYS.mprotect, start, pages(bytes.length), PROTECTION[protection]);
-    }
+  for (const { address: start, bytes } of linked.image) space.store.write(start, bytes);
+  const answers = yield* callElsewhere(kernel, space, calls);
+  const failed = answers.flatMap(({ results }) => results.filter(isError))[0];
+  if (failed !== undefined) {
+    yield* withBaseAgent(kernel, agent, () => call(kernel, agent, SYS.munmap, address, plan.size));
+    yield* callElsewhere(kernel, space, [[SYS.munmap, address, plan.size]]);
+    space.store.punch(address, pages(plan.size));
+    refuse(process, failed);
+  }
+  for (const generation of space.generations.values()) compare(generation.hostPid, linked);
+  if (linked.registrations.length > 0) {
+    yield* withBaseAgent(kernel, agent, function* () {
+      for (const registration of linked.registrations) yield* callFunction(kernel, agent, registration);
+    });
   }
   return linked;
+}
+
+/**
+ * The whole of it first, which finds the place free or not; then each part, with its protection from the
+ * start: under PR_SET_MDWE a mapping cannot become executable later (prctl(2)).
+ */
+function mappingsOf(kernel: Kernel, size: number, linked: LinkedPatch, address: number): BatchEntry[] {
+  const { storeFd } = kernel;
+  const whole = MAP_SHARED | MAP_FIXED_NOREPLACE;
+  return [
+    [SYS.mmap, address, pages(size), PROT_READ | PROT_WRITE, whole, storeFd, address],
+    ...linked.image
+      .filter(({ protection }) => protection !== 'rw')
+      .map(({ address: start, bytes, protection }): BatchEntry => {
+        return [
+          SYS.mmap,
+          start,
+          pages(bytes.length),
+          PROTECTION[protection],
+          MAP_SHARED | MAP_FIXED,
+          storeFd,
+          start,
+        ];
+      }),
+  ];
+}
+
+/** No thread may reach what is not there. */
+function compare(host: number, linked: LinkedPatch): void {
+  const areas = readMaps(host);
+  using memory = new ProcessMemory(host);
+  for (const { address, bytes, protection } of linked.image) {
+    const area = areas.find(({ start, end }) => start <= address && address < end);
+    const there = memory.read(address, bytes.length);
+    if (
+      area &&
+      protectionBits(area.permissions) === PROTECTION[protection] &&
+      Buffer.compare(there, bytes) === 0
+    )
+      continue;
+    throw new Error(`the patch's image at 0x${address.toString(16)} is not what was mapped in ${host}`);
+  }
+}
+
+function refuse(process: Process, result: number): never {
+  const areas = readMaps(process.space.hostPid).length;
+  const most = Number(readFileSync('/proc/sys/vm/max_map_count', 'utf8'));
+  const limit =
+    areas + SPARE_AREAS > most
+      ? `It has ${areas} areas of memory, and vm.max_map_count allows ${most}.`
+      : 'RLIMIT_AS, the memory of its control group, or a security module does not allow it.';
+  throw new AtlasError(
+    'refused',
+    `The kernel does not let process ${process.pid} map the patch's code (errno ${-result}).`,
+    result === -ENOMEM ? limit : 'Is there a security module that forbids it?',
+  );
 }
 
 const pages = (length: number): number => Math.ceil(length / 4096) * 4096;

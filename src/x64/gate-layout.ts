@@ -7,8 +7,13 @@ import { SYS } from '../linux/syscall-numbers.js';
 
 const PAGE = 4096;
 
-/** Away from where the kernel, sanitizers and language runtimes put things: below PIE, above reservations. */
-export const GATE_START = 0x4171_a500_0000;
+/**
+ * Away from where the kernel puts things: below the lowest place of a position-independent executable (2/3 of the
+ * address space, fs/binfmt_elf.c, ELF_ET_DYN_BASE). And inside what the shadow memory of sanitizers leaves to
+ * the program: ThreadSanitizer allows 0x5500'0000'0000 to 0x5680'0000'0000 there, MemorySanitizer 0x5100'0000'0000
+ * to 0x6000'0000'0000, AddressSanitizer all above 0x1000'7fff'8000.
+ */
+export const GATE_START = 0x5500_a500_0000;
 /** Exclusive end of the code whose system calls are not mediated; the trap routines follow. */
 export const GATE_FREE_END = GATE_START + PAGE;
 /** Exclusive end of the code. The words that the supervisor and the routines share follow. */

@@ -68,6 +68,7 @@ export const PROGRAMS = {
     'map_over',
     'unmap_parts',
     'refused_calls',
+    'deny_write_execute',
     'remap',
     'protect',
     'advise',

@@ -38,6 +38,27 @@ scoped(
   },
 );
 
+for (const [maker, who] of [
+  [0, 'of the base'],
+  [1, 'of a generation'],
+] as const) {
+  scoped(`what a thread ${who} changes for all is changed for all`, { seconds: 120 }, async (scope) => {
+    const argv = [await compileProgram('everywhere'), `${maker}`];
+    const native = await scope.runNative(argv);
+    assert.doesNotMatch(native.stdout, /failed:/);
+    const folder = join(scope.folder, 'threads');
+    await mkdir(folder);
+    const atlas = await scope.atlas(argv, { name: 'everywhere', env: { ATLAS_TEST_THREADS: folder } });
+    // Of the two threads the second is moved.
+    await scope.within(
+      60,
+      spreadThreads(scope, 'everywhere', folder, () => atlas.running),
+    );
+    assertSameLines(await atlas.stdout(), native.stdout, await atlas.stderr());
+    assert.equal(await atlas.ended, 0);
+  });
+}
+
 /** Each script's process gets two more generations; its threads are dealt out to the three. */
 async function spreadThreads(
   scope: Scope,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PatchStrategy } from '../../src/supervisor/protocol.js';
+import { compileProgram } from '../harness/compile.js';
 import { missing } from '../harness/programs.js';
 import { processesOfTest } from '../harness/proc.js';
 import { type Scope, scoped } from '../harness/scope.js';
@@ -156,3 +157,19 @@ scoped(
     assert.equal(await workers.end(), 0);
   },
 );
+
+for (const strategy of ['local', 'global'] as const) {
+  scoped(
+    `a process whose memory may not become executable (PR_SET_MDWE) is patched, ${strategy}`,
+    { seconds: 60, skip },
+    async (scope) => {
+      const builds = await Builds.make(scope.folder, 'workers.c');
+      const file = await builds.patch(1, 2);
+      const before = [await compileProgram('under_mdwe')];
+      const workers = await Workers.start(scope, builds, 'workers', before);
+      await workers.proceed(AWAKE);
+      await applyAndCheck(scope, workers, { file, strategy, to: 2 });
+      assert.equal(await workers.end(), 0);
+    },
+  );
+}

@@ -31,12 +31,18 @@ export class Workers {
     readonly pid: number,
   ) {}
 
-  static async start(scope: Scope, builds: Builds, name = 'workers'): Promise<Workers> {
+  /** @param before a command that executes its arguments */
+  static async start(
+    scope: Scope,
+    builds: Builds,
+    name = 'workers',
+    before: readonly string[] = [],
+  ): Promise<Workers> {
     const file = join(scope.folder, 'records');
     const fifo = join(scope.folder, 'fifo');
     await writeFile(file, '');
     await promisify(execFile)('mkfifo', [fifo]);
-    const started = await scope.atlas([builds.executable, file, fifo], { name });
+    const started = await scope.atlas([...before, builds.executable, file, fifo], { name });
     while (!(await readRecords(file, THREADS, FIELDS)).every(({ tid }) => tid > 0)) {
       if (!started.running) throw new Error(`ended early: ${await started.stderr()}`);
       await sleep(20);

@@ -7,6 +7,7 @@ import { EACCES, EINVAL, ENOMEM, EPERM, isError } from '../../linux/errno.js';
 import type { MapsLine } from '../../linux/proc.js';
 import { SYS } from '../../linux/syscall-numbers.js';
 import { PAGE } from '../../memory/store.js';
+import { mayBeForeign } from '../../process/foreign.js';
 import { fillFromFile } from '../../process/mapped-file.js';
 import { sweepKeptPages, wantsSweep } from '../../process/kept-pages.js';
 import { isStoreArea } from '../../process/mapping.js';
@@ -16,7 +17,7 @@ import type { Registers } from '../../x64/registers.js';
 import { HINTS, MADV } from '../advice.js';
 import type { WatchedRange } from '../../process/watched.js';
 import type { Performer } from '../performer.js';
-import { overlapping, rangeOf } from './ranges.js';
+import { overlapping, pinsMemory, rangeOf } from './ranges.js';
 
 /** The gate's table of kept pages is in order again before long; the caller does not wait for that. */
 export function sweepIfWanted({ kernel }: Performer, space: Space): void {
@@ -33,8 +34,10 @@ export function* madvise(perform: Performer, space: Space, regs: Registers): Ste
   if (!isRange) return yield* perform.own();
   switch (advice) {
     case MADV.DONTNEED:
-    case MADV.DONTNEED_LOCKED:
     case MADV.FREE:
+      if (isPlainStore(space, start, length)) return yield* freeStore(perform, space, start, length);
+      return yield* walk(perform, space, start, length, advice);
+    case MADV.DONTNEED_LOCKED:
     case MADV.REMOVE:
     case MADV.WIPEONFORK:
     case MADV.KEEPONFORK:
@@ -42,6 +45,19 @@ export function* madvise(perform: Performer, space: Space, regs: Registers): Ste
     default:
       return yield* mark(perform, space, start, length, advice);
   }
+}
+
+/** Nothing but anonymous memory of the store, or nothing at all, can be in the range: no area has to be looked at. */
+const isPlainStore = (space: Space, start: number, length: number): boolean =>
+  !pinsMemory(space) &&
+  !mayBeForeign(space, start, length) &&
+  filesIn(space, start, start + length).length === 0;
+
+function* freeStore(perform: Performer, space: Space, start: number, length: number): Steps<number> {
+  const result = yield* perform.home(SYS.madvise, start, length, MADV.DONTNEED);
+  // Over a hole the rest is freed all the same.
+  if (!isError(result) || result === -ENOMEM) space.store.punch(start, length);
+  return result;
 }
 
 /** DONTFORK, DOFORK. In the base only: the marks matter to the program's own forks, which the base makes. */

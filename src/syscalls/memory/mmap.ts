@@ -120,7 +120,8 @@ function* mapForeign(perform: Performer, space: Space, request: Request, regs: R
     const error = yield* mapForeignElsewhere(perform, space, calls[0]!, length);
     if (isError(error)) return error;
   }
-  if ((flags & MAP_TYPE) === MAP_PRIVATE && (protection & PROT_EXEC) !== 0) {
+  const isText = (flags & MAP_TYPE) === MAP_PRIVATE && (protection & PROT_EXEC) !== 0;
+  if (isText && space.executesMappedText) {
     space.watched.add(result, result + length, { kind: 'text' });
     const text = { start: result, length, offset, file: `/proc/${perform.thread.tid}/fd/${fd}` };
     yield* rewriteCallSites(perform.kernel, space, text, {
@@ -131,8 +132,12 @@ function* mapForeign(perform: Performer, space: Space, request: Request, regs: R
   return result;
 }
 
-const atTheSamePlace = (flags: number, fixed: boolean): number =>
-  fixed ? flags : (flags & ~(MAP_FIXED | MAP_32BIT | MAP_ABOVE4G)) | MAP_FIXED_NOREPLACE;
+/** MAP_SHARED_VALIDATE does not know MAP_FIXED_NOREPLACE (linux/mman.h, LEGACY_MAP_MASK). */
+const atTheSamePlace = (flags: number, fixed: boolean): number => {
+  if (fixed) return flags;
+  const free = (flags & MAP_TYPE) === MAP_SHARED_VALIDATE ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+  return (flags & ~(MAP_FIXED | MAP_32BIT | MAP_ABOVE4G)) | free;
+};
 
 /** Something at a place that must be free, everywhere. */
 function* mapFresh(perform: Performer, space: Space, call: BatchEntry): Steps<number> {
