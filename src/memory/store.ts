@@ -3,6 +3,7 @@
  * virtual address, so no table is needed to find a byte, and what is not mapped is a hole.
  */
 import { closeSync, openSync } from 'node:fs';
+import { Gone } from '../errors/gone.js';
 import { ENXIO } from '../linux/errno.js';
 import { c, errno } from '../linux/ffi.js';
 
@@ -17,14 +18,22 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const COPY_CHUNK = 1 << 22;
 
+/** The descriptor is closed, and its number may be another store's by now. */
+export class StoreGone extends Gone {}
+
 export class Store implements Disposable {
-  readonly #fd: number;
+  #open: number | undefined;
 
   /** Takes over the memfd that task `pid` holds as descriptor `fd`, and gives it its size. */
   constructor(pid: number, fd: number, size = STORE_SIZE) {
-    this.#fd = openSync(`/proc/${pid}/fd/${fd}`, 'r+');
+    this.#open = openSync(`/proc/${pid}/fd/${fd}`, 'r+');
     // From here, not from the program: its RLIMIT_FSIZE would forbid it.
     if (c.ftruncate(this.#fd, size) !== 0) throw new Error(`ftruncate of the store: errno ${errno()}`);
+  }
+
+  get #fd(): number {
+    if (this.#open === undefined) throw new StoreGone('the store of a process that has ended');
+    return this.#open;
   }
 
   read(address: number, buffer: Uint8Array): void {
@@ -75,6 +84,7 @@ export class Store implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    if (this.#open !== undefined) closeSync(this.#open);
+    this.#open = undefined;
   }
 }

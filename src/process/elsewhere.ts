@@ -2,6 +2,7 @@
  * The same calls in the address spaces of the other generations: all agents work at once, each with one stop
  * for the whole list. The space's lock is held.
  */
+import { Gone } from '../errors/gone.js';
 import { c } from '../linux/ffi.js';
 import { SIGKILL } from '../linux/signals.js';
 import { GATE_LIST_ENTRIES } from '../x64/gate.js';
@@ -9,7 +10,7 @@ import { endStubProcess, releaseBaseAgent } from './generation.js';
 import { aimAtGate, aimAtList, arrivalAtMarker, type BatchEntry, resultsOf } from './inject.js';
 import type { Kernel } from './kernel.js';
 import type { Generation, Process, Space } from './model.js';
-import { type Steps, TaskGone } from './steps.js';
+import type { Steps } from './steps.js';
 
 /** What a generation's agent was answered, in the order of the calls. */
 export interface Answers {
@@ -64,7 +65,7 @@ function* unlessGone(work: () => Steps<void>): Steps<void> {
   try {
     yield* work();
   } catch (error) {
-    if (!(error instanceof TaskGone)) throw error;
+    if (!(error instanceof Gone)) throw error;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { statSync } from 'node:fs';
 import { AtlasError } from '../errors/atlas-error.js';
+import { Gone } from '../errors/gone.js';
 import { isError } from '../linux/errno.js';
 import { areasNotForked, hasSignalfd, isHidden, type MapsLine, readMaps } from '../linux/proc.js';
 import * as ptrace from '../linux/ptrace.js';
@@ -403,7 +404,7 @@ export function* untilGone(kernel: Kernel, task: Task): Steps<void> {
       task.resume();
     }
   } catch (error) {
-    if (!(error instanceof TaskGone)) throw error;
+    if (!(error instanceof Gone)) throw error;
   }
 }
 

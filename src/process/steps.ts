@@ -6,6 +6,7 @@
  *     yield* lock.acquire()      suspended until the lock is free
  *     yield* pause(scheduler)    let other events be handled first
  */
+import { Gone } from '../errors/gone.js';
 
 export interface Waitable {
   /** The one program that is resumed by the next report. */
@@ -15,7 +16,7 @@ export interface Waitable {
 export type Steps<T> = Generator<Waitable, T, void>;
 
 /** Thrown into a program when the task it works on has ended: a normal outcome (SIGKILL, exit). */
-export class TaskGone extends Error {
+export class TaskGone extends Gone {
   constructor(readonly tid: number) {
     super(`task ${tid} has ended`);
   }
@@ -103,7 +104,7 @@ export class Scheduler {
       }
     } catch (error) {
       this.programs.delete(program);
-      if (!(error instanceof TaskGone)) this.#complaints.defect(program, error);
+      if (!(error instanceof Gone)) this.#complaints.defect(program, error);
     } finally {
       this.#current = outer;
     }

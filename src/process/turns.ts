@@ -5,11 +5,12 @@
  *       ▲                │
  *       └──── endTurn ───┘
  */
+import { Gone } from '../errors/gone.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { c } from '../linux/ffi.js';
 import type { Kernel } from './kernel.js';
 import type { Thread, Turn } from './model.js';
-import { type Steps, TaskGone } from './steps.js';
+import type { Steps } from './steps.js';
 
 /** Continues the thread's runner from a stop; what is asked of the thread brings it back to one at once. */
 export function letGo(thread: Thread, signal = 0): void {
@@ -58,7 +59,7 @@ function* occupied(thread: Thread, steps: Steps<void | Deliver>): Steps<void> {
   try {
     outcome = yield* steps;
   } catch (error) {
-    if (!(error instanceof TaskGone) || thread.home.gone || thread.exited) {
+    if (!(error instanceof Gone) || thread.home.gone || thread.exited) {
       thread.turn = 'free';
       throw error;
     }
@@ -114,7 +115,7 @@ export function* serveHere(thread: Thread): Steps<void> {
     try {
       yield* request(thread);
     } catch (error) {
-      if (!(error instanceof TaskGone) || thread.home.gone) throw error;
+      if (!(error instanceof Gone) || thread.home.gone) throw error;
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The operations that the control side may ask for, each a program of the tracing loop. */
 import { diagnose } from './diagnosis.js';
 import { AtlasError } from '../errors/atlas-error.js';
+import { Gone } from '../errors/gone.js';
 import { kernelPlace, taskName } from '../linux/proc.js';
 import { syscallName } from '../linux/syscall-numbers.js';
 import type { Kernel } from '../process/kernel.js';
@@ -11,7 +12,7 @@ import { migrateThreads } from '../rollout/migration.js';
 import { applyPatch } from '../rollout/apply.js';
 import { settle, type Settled } from '../rollout/settle.js';
 import { addressOfSymbol, areasOf, generationOf, readView, writeView } from '../rollout/view.js';
-import { type Steps, TaskGone } from '../process/steps.js';
+import type { Steps } from '../process/steps.js';
 import type { FromTracer, RequestMessage } from './messages.js';
 import type { OperationName, Parameters, ProcessInfo, Result, ThreadInfo } from './protocol.js';
 
@@ -63,7 +64,7 @@ export class Commands {
     if (error instanceof AtlasError) return error;
     const { process } = (parameters ?? {}) as { process?: unknown };
     const ended = typeof process === 'string' && !this.#lives(process);
-    if (!ended && !(error instanceof TaskGone)) return AtlasError.from(error);
+    if (!ended && !(error instanceof Gone) && !isOfTheDead(error)) return AtlasError.from(error);
     return new AtlasError(
       'no-such-process',
       ended ? `Process ${process} has ended.` : `The process, or a generation of it, ended meanwhile.`,
@@ -265,6 +266,12 @@ export class Commands {
       }),
     );
   }
+}
+
+/** What /proc answers of a process that has exited and is not reported yet. */
+function isOfTheDead(error: unknown): boolean {
+  const { code, path } = error as NodeJS.ErrnoException;
+  return (code === 'ENOENT' || code === 'ESRCH') && path?.startsWith('/proc/') === true;
 }
 
 /** Milliseconds. */

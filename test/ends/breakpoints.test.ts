@@ -1,7 +1,6 @@
 /** Breakpoint bytes of ours, met by those whom they are not meant for. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { scoped } from '../harness/scope.js';
-import { FAILS } from './known.js';
 import { Subject } from './subject.js';
 
 for (const threads of [1, 2, 4]) {
@@ -38,20 +37,16 @@ scoped(
 
 const PROTECTIONS = { 'read and executed': 5, 'written to, too': 7 };
 for (const [kind, protection] of Object.entries(PROTECTIONS)) {
-  scoped(
-    `threads asleep by code in shared memory that can be ${kind}`,
-    { seconds: 25, ...FAILS },
-    async (scope) => {
-      const program = await Subject.start(scope, 'stored-code.c', [`${protection}`]);
-      await program.watch(async () => {
-        for (let round = 0; round < 4; round++) {
-          const generation = await program.create();
-          await program.moveAll(generation);
-          await sleep(30);
-          await program.moveAll(0);
-          await program.request('generation.delete', { generation });
-        }
-      });
-    },
-  );
+  scoped(`threads asleep by code in shared memory that can be ${kind}`, { seconds: 25 }, async (scope) => {
+    const program = await Subject.start(scope, 'stored-code.c', [`${protection}`]);
+    await program.watch(async () => {
+      for (let round = 0; round < 4; round++) {
+        const generation = await program.create();
+        await program.moveAll(generation);
+        await sleep(30);
+        await program.moveAll(0);
+        await program.request('generation.delete', { generation });
+      }
+    });
+  });
 }

@@ -4,7 +4,6 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { scoped } from '../harness/scope.js';
-import { FAILS } from './known.js';
 import { Subject } from './subject.js';
 
 /** Longer than any test may take: a request that spins or waits until then is found out by the watchdog. */
@@ -22,21 +21,17 @@ scoped('threads that are born and end while all are moved there and back', { sec
   });
 });
 
-scoped(
-  'threads that are born and end while the process settles',
-  { seconds: 20, ...FAILS },
-  async (scope) => {
-    const program = await Subject.start(scope, 'short-lived.c');
-    await program.watch(async () => {
-      for (let round = 0; round < 10; round++) {
-        const to = await program.create();
-        await program.request('migrate', { to, timeoutMilliseconds: FOR_EVER });
-        const { settled } = await program.request('settle', { timeoutMilliseconds: FOR_EVER });
-        assert.ok(settled);
-      }
-    });
-  },
-);
+scoped('threads that are born and end while the process settles', { seconds: 20 }, async (scope) => {
+  const program = await Subject.start(scope, 'short-lived.c');
+  await program.watch(async () => {
+    for (let round = 0; round < 10; round++) {
+      const to = await program.create();
+      await program.request('migrate', { to, timeoutMilliseconds: FOR_EVER });
+      const { settled } = await program.request('settle', { timeoutMilliseconds: FOR_EVER });
+      assert.ok(settled);
+    }
+  });
+});
 
 scoped(
   'a process that job control has stopped is not waited for beyond the time-out',

@@ -9,12 +9,11 @@ import { ordinaryUser } from '../harness/ordinary-user.js';
 import { missing } from '../harness/programs.js';
 import { type Scope, scoped } from '../harness/scope.js';
 import { Builds } from '../rollout/builds.js';
-import { FAILS } from './known.js';
 import { answerOf, Subject } from './subject.js';
 
 const skip = await missing('gcc');
 
-scoped('a program that executes itself over and over', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('a program that executes itself over and over', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'executes.c');
   await program.watch(async () => {
     for (let round = 0; round < 15; round++) {
@@ -51,7 +50,7 @@ async function nobodyIsLeft(program: Subject): Promise<void> {
   }
 }
 
-scoped('processes that end while something is asked of them', { seconds: 20, ...FAILS }, async (scope) => {
+scoped('processes that end while something is asked of them', { seconds: 20 }, async (scope) => {
   const program = await Subject.start(scope, 'lives.c', ['12']);
   await program.watch(async () => {
     for (let round = 0; round < 25; round++) {
@@ -128,26 +127,22 @@ async function lingers(
   return [program, apply];
 }
 
-scoped(
-  'the host process of a rollout is killed in the middle',
-  { seconds: 20, skip, ...FAILS },
-  async (scope) => {
-    const [program, apply] = await lingers(scope);
-    await program.watch(async () => {
-      const rollout = answerOf(apply());
-      kill(await program.hostOf(1));
-      assert.equal(await rollout, undefined, 'it cannot have been applied');
-      const { patches } = await program.request('patch.status', {});
-      assert.deepEqual(patches, []);
-      await program.moveAll(0);
-      assert.ok(await apply());
-    });
-  },
-);
+scoped('the host process of a rollout is killed in the middle', { seconds: 20, skip }, async (scope) => {
+  const [program, apply] = await lingers(scope);
+  await program.watch(async () => {
+    const rollout = answerOf(apply());
+    kill(await program.hostOf(1));
+    assert.equal(await rollout, undefined, 'it cannot have been applied');
+    const { patches } = await program.request('patch.status', {});
+    assert.deepEqual(patches, []);
+    await program.moveAll(0);
+    assert.ok(await apply());
+  });
+});
 
 scoped(
   'a patch for which the limit of address space leaves no room',
-  { seconds: 20, skip, ...FAILS },
+  { seconds: 20, skip },
   async (scope) => {
     const [program, apply] = await lingers(scope, ['limit']);
     await program.watch(async () => {

@@ -8,10 +8,9 @@ import { PROJECT } from '../harness/paths.js';
 import { missing } from '../harness/programs.js';
 import { scoped } from '../harness/scope.js';
 import { Builds } from '../rollout/builds.js';
-import { FAILS } from './known.js';
 import { Subject } from './subject.js';
 
-scoped('a child that is not to be traced', { seconds: 25, ...FAILS }, async (scope) => {
+scoped('a child that is not to be traced', { seconds: 25 }, async (scope) => {
   const program = await compileC(join(PROJECT, 'test/ends/untraced.c'));
   const native = await scope.runNative([program]);
   assert.equal(native.stdout, "child: exited 7\nthe parent's value: 1\n");
@@ -20,7 +19,7 @@ scoped('a child that is not to be traced', { seconds: 25, ...FAILS }, async (sco
 
 scoped(
   'credentials change while threads are born and end in a generation',
-  { seconds: 20, ...FAILS },
+  { seconds: 20 },
   async (scope) => {
     const program = await Subject.start(scope, 'credentials.c');
     await program.watch(async () => {
@@ -36,34 +35,30 @@ scoped(
 );
 
 const notRoot = process.getuid!() !== 0 && 'real-time scheduling needs root';
-scoped(
-  'a protection changes while a generation is made',
-  { seconds: 20, skip: notRoot, ...FAILS },
-  async (scope) => {
-    const program = await Subject.start(scope, 'protects.c');
-    const areas = async (generation: number): Promise<string[]> => {
-      const { areas: all } = await program.request('areas', { generation });
-      return all
-        .filter(({ name }) => name === '[store]')
-        .map((area) => `${area.start} ${area.end} ${area.protection}`);
-    };
-    await program.watch(async () => {
-      for (let round = 1; round <= 12; round++) {
-        const generation = await program.create();
-        await program.sign('still');
-        await program.says('still', round);
-        assert.deepEqual(await areas(generation), await areas(0), `round ${round}`);
-        await rm(join(scope.folder, 'end.still'));
-        await program.says('going', round);
-        await program.request('generation.delete', { generation });
-      }
-    });
-  },
-);
+scoped('a protection changes while a generation is made', { seconds: 20, skip: notRoot }, async (scope) => {
+  const program = await Subject.start(scope, 'protects.c');
+  const areas = async (generation: number): Promise<string[]> => {
+    const { areas: all } = await program.request('areas', { generation });
+    return all
+      .filter(({ name }) => name === '[store]')
+      .map((area) => `${area.start} ${area.end} ${area.protection}`);
+  };
+  await program.watch(async () => {
+    for (let round = 1; round <= 12; round++) {
+      const generation = await program.create();
+      await program.sign('still');
+      await program.says('still', round);
+      assert.deepEqual(await areas(generation), await areas(0), `round ${round}`);
+      await rm(join(scope.folder, 'end.still'));
+      await program.says('going', round);
+      await program.request('generation.delete', { generation });
+    }
+  });
+});
 
 scoped(
   'an alternate stack that is none any more',
-  { seconds: 20, skip: await missing('gcc'), ...FAILS },
+  { seconds: 20, skip: await missing('gcc') },
   async (scope) => {
     const builds = await Builds.make(scope.folder, '../ends/coroutine.c');
     const file = await builds.patch(1, 2);
