@@ -2,7 +2,7 @@
  * The traps of the base: what a thread's seccomp stop at home leads to. Most of it is done at once, without
  * a coroutine; the rest occupies the thread.
  */
-import { EINVAL, isError } from '../linux/errno.js';
+import { EINVAL, ENOMEM, isError } from '../linux/errno.js';
 import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { PTRACE_EVENT_VFORK, stopEvent } from '../linux/wait.js';
@@ -183,7 +183,13 @@ export function* mediate(kernel: Kernel, thread: Thread, handler: MemoryHandler)
   const { space } = thread.process;
   using _lock = yield* lockSpace(thread);
   const performer = new Performer(kernel, thread);
-  yield* performer.close(yield* handler(performer, space, performer.callerRegs));
+  // Whatever becomes of the work, the thread has its own registers and its mask again.
+  let result = -ENOMEM;
+  try {
+    result = yield* handler(performer, space, performer.callerRegs);
+  } finally {
+    yield* performer.close(result);
+  }
 }
 
 function clone3Flags(thread: Thread): number {
@@ -240,17 +246,19 @@ export function* closeRange(kernel: Kernel, thread: Thread): Steps<void> {
   const performer = new Performer(kernel, thread);
   const { callerRegs: regs } = performer;
   const [first, last, flags] = [regs.get('rdi') % 2 ** 32, regs.get('rsi') % 2 ** 32, regs.int('rdx')];
-  let result: number;
-  if (first > last) result = -EINVAL;
-  else if (kernel.storeFd < first || kernel.storeFd > last)
-    result = yield* performer.home(SYS.close_range, first, last, flags);
+  const parts: [first: number, last: number][] = [];
+  if (kernel.storeFd < first || kernel.storeFd > last) parts.push([first, last]);
   else {
-    result = 0;
-    if (kernel.storeFd > first)
-      result = yield* performer.home(SYS.close_range, first, kernel.storeFd - 1, flags);
-    if (!isError(result) && last > kernel.storeFd) {
-      result = yield* performer.home(SYS.close_range, kernel.storeFd + 1, last, flags);
-    }
+    if (kernel.storeFd > first) parts.push([first, kernel.storeFd - 1]);
+    if (last > kernel.storeFd) parts.push([kernel.storeFd + 1, last]);
   }
-  yield* performer.close(result);
+  let result = first > last ? -EINVAL : 0;
+  try {
+    for (const part of parts) {
+      if (isError(result)) break;
+      result = yield* performer.home(SYS.close_range, ...part, flags);
+    }
+  } finally {
+    yield* performer.close(result);
+  }
 }
