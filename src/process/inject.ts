@@ -169,6 +169,14 @@ export class InjectionScope {
     return this.#saved;
   }
 
+  /** For a task that goes elsewhere than it was: it gets its signals back, and its registers are the caller's to set. */
+  restoreSignals(): void {
+    const { task } = this;
+    ptrace.setSigmask(task.tid, this.#mask);
+    for (const signal of task.postponed.splice(0))
+      c.syscall3(SYS.tgkill, threadGroup(task.tid), task.tid, signal);
+  }
+
   /** Leaves the task stopped, as it was found; unless it has ended, or executes another program. */
   *restore(): Steps<void> {
     const { task } = this;
@@ -187,8 +195,6 @@ export class InjectionScope {
     task.regs.assign(this.#saved);
     if (!restarts) task.regs.set('orig_rax', -1);
     task.commit();
-    ptrace.setSigmask(task.tid, this.#mask);
-    for (const signal of task.postponed.splice(0))
-      c.syscall3(SYS.tgkill, threadGroup(task.tid), task.tid, signal);
+    this.restoreSignals();
   }
 }

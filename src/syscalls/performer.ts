@@ -8,6 +8,7 @@ import { ProcessMemory } from '../linux/memory.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isSyscallStop } from '../linux/wait.js';
 import { type Answers, callElsewhere, giveUpDiffering } from '../process/elsewhere.js';
+import { park } from '../process/generation.js';
 import { type BatchEntry, InjectionScope } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Thread } from '../process/model.js';
@@ -138,8 +139,9 @@ export class Performer {
     const scope = this.#scope;
     if (stub) {
       if (scope) {
-        yield* scope.restore();
-        home.resume();
+        // It sleeps on, from the start: its place in the gate's sleep is nothing to restore.
+        scope.restoreSignals();
+        park(this.kernel, home);
       }
       stub.fetch();
       stub.regs.set('rax', result);

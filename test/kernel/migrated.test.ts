@@ -36,8 +36,6 @@ const KNOWN = {
     'of two signals that are pending together, the second has to enter its handler before the first one runs',
   stop_is_seen: 'stubs are held after the stop is told',
   seccomp_mode: 'the filter of Atlas is told as the program’s own',
-  shared_count: 'each generation is an attachment',
-  lock_all: 'the total size of the address space is larger than natively',
   queue_notify: 'closing in a stub is not closing by the owner of the notification',
 };
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import * as zlib from 'node:zlib';
 import { AtlasError } from '../../src/errors/atlas-error.js';
 import { buildPatch, inspectPatch } from '../../src/patch/index.js';
 import { Workshop } from './compile.js';
@@ -264,11 +265,49 @@ describe('what is refused', () => {
         [],
       );
     });
-    test('without it, the patch carries a warning', () => {
-      const { report } = build(user(plain), user(plain, 'p->b + 2'));
+    test('without it, or with it in another file, the patch carries a warning', () => {
+      for (const flags of [['-O2'], ['-O2', '-g', '-gsplit-dwarf']]) {
+        const { report } = build(user(plain), user(plain, 'p->b + 2'), flags);
+        assert.match(
+          report.verdicts.find(({ verdict }) => verdict === 'warning')!.reason,
+          /no debug information/,
+        );
+      }
+    });
+    test('in sections compressed with zstd: read, or refused where Node.js cannot', () => {
+      using workshop = new Workshop();
+      const make = (name: string, source: string) => {
+        const object = workshop.object(name, source, ['-O2', '-g']);
+        execFileSync('objcopy', ['--compress-debug-sections=zstd', object]);
+        return object;
+      };
+      const old = make('old', user(plain));
+      const fresh = make('new', user(plain.replace('int a', 'float a'), 'p->b + 2'));
+      const canRead = 'zstdDecompressSync' in zlib;
+      assert.throws(
+        () => buildPatch({ old, new: fresh }),
+        canRead
+          ? failure('refused', /struct pair/)
+          : failure('bad-input', /debug_\w+ is compressed in a way/),
+      );
+    });
+    test('unless the user vouches for it: then the patch carries a warning', () => {
+      using workshop = new Workshop();
+      const old = workshop.object('old', user(plain), ['-g']);
+      const fresh = workshop.object('new', user(plain.replace('t[4]', 't[3]'), 'p->b + 2'), ['-g']);
+      assert.throws(
+        () => buildPatch({ old, new: fresh, accept: ['types'] }),
+        (error: AtlasError) => error.kind === 'refused' && /--accept layouts/.test(error.advice),
+      );
+      const { bytes } = buildPatch({ old, new: fresh, accept: ['layouts'] });
+      const warnings = inspectPatch(bytes, 'p').verdicts.filter(({ verdict }) => verdict === 'warning');
+      assert.deepEqual(
+        warnings.map(({ symbol }) => symbol),
+        ['struct pair'],
+      );
       assert.match(
-        report.verdicts.find(({ verdict }) => verdict === 'warning')!.reason,
-        /no debug information/,
+        warnings[0]!.reason,
+        /accepted \(layouts\): struct pair in .*t was char\[4\] and is char\[3\]/,
       );
     });
   });

@@ -171,6 +171,23 @@ for (const [what, flag, message] of REFUSED_BUILDS) {
   });
 }
 
+scoped('a doubt refuses a patch, unless the user vouches for it', { seconds: 20, skip }, async (scope) => {
+  const compile = async (name: string, enumerators: string): Promise<string> => {
+    const source = join(scope.folder, 'state.c');
+    await writeFile(source, `enum state { ${enumerators} } s; int idle(void) { return s == IDLE; }`);
+    const object = join(scope.folder, `${name}.o`);
+    await execute('gcc', ['-O2', '-g', '-ffunction-sections', '-fdata-sections', '-c', source, '-o', object]);
+    return object;
+  };
+  const objects = ['--old', await compile('old', 'IDLE, BUSY'), '--new', await compile('new', 'BUSY, IDLE')];
+  const build = ['patch', 'build', ...objects, '--output', join(scope.folder, 'state.atlas')];
+  const { status, stderr } = await scope.cli(build);
+  assert.equal(status, EXIT_CODE.refused);
+  assert.match(stderr, /enum state: BUSY was 1 and is 0, IDLE was 0 and is 1[^]*--accept enumerators/);
+  const { stdout } = await scope.cli([...build, '--accept', 'enumerators']);
+  assert.match(stdout, /warning +state\.c +accepted \(enumerators\): enum state: BUSY was 1 and is 0/);
+});
+
 scoped('two equal builds make no patch', { seconds: 20, skip }, async (scope) => {
   const object = await builds.object(1);
   const same = ['--old', object, '--new', object, '--output', join(scope.folder, 'same.atlas')];

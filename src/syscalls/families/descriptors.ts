@@ -4,6 +4,7 @@ import type { SyscallName } from '../../linux/syscall-numbers.js';
 import {
   anyOf,
   direct,
+  everywhere,
   home,
   nonNull,
   oneOf,
@@ -11,6 +12,7 @@ import {
   storeDescriptor,
   TRAP,
   type Treatment,
+  trapWhen,
 } from '../treatment.js';
 
 /** F_GETLK, F_SETLK, F_SETLKW name the caller's pid; F_SETLEASE, F_NOTIFY signal the caller. */
@@ -34,6 +36,9 @@ const UNDO = 'semaphore undo lists are shared between home and stub';
 const QUEUE = 'System V and POSIX IPC objects belong to no process';
 const LAST_PID = 'the pid recorded for the last operation is that of the stub';
 const STORE_STAYS = "the store's descriptor is not the program's to close";
+
+/** IPC_STAT, SHM_STAT, SHM_STAT_ANY (linux/shm.h). */
+const SHM_STATUS = [2, 13, 15];
 
 export const DESCRIPTORS = {
   read: direct(TABLE, { mayReadSignalfd: true }),
@@ -155,7 +160,10 @@ export const DESCRIPTORS = {
   semget: direct(QUEUE),
   semctl: direct(QUEUE),
   shmget: home('the segment records the pid of its creator'),
-  shmctl: direct(QUEUE),
+  shmctl: everywhere('tells how often a segment is attached, which every generation does', {
+    stubWhen: oneOf(1, SHM_STATUS),
+    base: trapWhen(oneOf(1, SHM_STATUS)),
+  }),
   msgget: direct(QUEUE),
   msgctl: direct(QUEUE),
   msgsnd: direct(QUEUE, { partial: LAST_PID }),

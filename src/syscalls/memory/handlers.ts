@@ -16,7 +16,7 @@ import { mprotect } from './protect.js';
 import type { MemoryHandler } from './ranges.js';
 import { mremap } from './remap.js';
 import { limit } from './limits.js';
-import { shmat } from './segments.js';
+import { shmat, shmctl } from './segments.js';
 import { munmap } from './unmap.js';
 
 const HANDLERS: ReadonlyMap<number, MemoryHandler> = new Map<number, MemoryHandler>([
@@ -28,6 +28,7 @@ const HANDLERS: ReadonlyMap<number, MemoryHandler> = new Map<number, MemoryHandl
   [SYS.brk, brk],
   [SYS.mremap, mremap],
   [SYS.shmat, shmat],
+  [SYS.shmctl, shmctl],
   [SYS.mlock, memoryLock],
   [SYS.mlock2, memoryLock],
   [SYS.mlockall, lockAll],

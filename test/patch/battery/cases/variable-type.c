@@ -11,6 +11,7 @@
 // after -DTYPEDEF: right "seen 1 again"
 // after -DPOINTEE: refused /target: .*\bint \*.*\bfloat \*/
 // after -DSHAPE: refused /grid: .*\bint\[2\]\[3\].*\bint\[3\]\[2\]/
+// after -DTHREAD: refused /own: .*\blong\b.*\bdouble\b/
 // after -DPROTOTYPE: refused /callback: .*\bint\b.*\bdouble\b/
 
 #include "stage.h"
@@ -47,6 +48,11 @@ static float *target;
 #else
 static int *target;
 #endif
+#ifdef THREAD
+static __thread double own;
+#else
+static __thread long own;
+#endif
 #ifdef SHAPE
 static int grid[3][2];
 #else
@@ -63,6 +69,7 @@ void setup(void) {
   UNKNOWN(target);
   UNKNOWN(grid);
   UNKNOWN(callback);
+  UNKNOWN(own);
   *(long *)&value = 1;
   target = calloc(1, 4);
   grid[0][0] = 0;
@@ -70,7 +77,7 @@ void setup(void) {
 }
 
 NOINLINE void show(char *line) {
-  sprintf(line, "seen %ld%s", *(long *)&value + (long)*target + grid[0][0] + (callback != NULL), AGAIN);
+  sprintf(line, "seen %ld%s", *(long *)&value + (long)*target + grid[0][0] + (callback != NULL) + (long)own, AGAIN);
 }
 
 void look(char *line) { show(line); }
