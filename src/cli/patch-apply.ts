@@ -55,14 +55,10 @@ export const applyCommand = buildCommand<Flags, [string, string], CliContext>({
         timeoutMilliseconds: timeout * 1000,
       }),
     );
-    // Loaded late: a patch that does not fit is told sooner.
-    const { inspectPatch } = await import('../patch/patch-object.js');
-    const { verdicts } = inspectPatch(Buffer.from(content, 'base64'), file);
-    const warnings = verdicts.filter(({ verdict }) => verdict === 'warning');
     return {
       document: applied,
       text:
-        warnings.map(({ symbol, reason }) => `warning: ${symbol}: ${reason}\n`).join('') +
+        applied.warnings.map((warning) => `warning: ${warning}\n`).join('') +
         describeThreads(applied.threads, []) +
         `${applied.patch}: ${applied.strategy} rollout, ${applied.totalMilliseconds.toFixed(1)} ms, ` +
         `${applied.settled ? 'settled' : 'not settled yet'}.\n`,

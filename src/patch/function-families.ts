@@ -1,5 +1,5 @@
 import type { Comparison } from './compare.js';
-import type { FunctionFamily } from './correlate.js';
+import type { FunctionFamily } from './correlation.js';
 import type { Doubt } from './doubts.js';
 import { nameOf } from './input-program.js';
 

@@ -1,7 +1,7 @@
 import { Decoder, DecoderOptions, FlowControl, type Instruction, Mnemonic } from 'iced-x86';
 import { type ElfRelocation, isGlobal, R_X86_64, SHF } from '../elf/index.js';
 import { AnonymousPieces } from './anonymous-pieces.js';
-import type { Correlation } from './correlate.js';
+import type { Correlation } from './correlation.js';
 import type { FunctionParts, ReplacedFunction } from './diff.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, isDiscarded, nameOf } from './input-program.js';

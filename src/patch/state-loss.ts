@@ -1,6 +1,6 @@
 import { isGlobal, SHN } from '../elf/index.js';
 import { Comparison } from './compare.js';
-import { type Correlation, pair } from './correlate.js';
+import { type Correlation, pair } from './correlation.js';
 import type { Doubt } from './doubts.js';
 import { type InputProgram, type InputSection, nameOf, qualifiedName } from './input-program.js';
 import { referenceOf } from './references.js';

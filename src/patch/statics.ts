@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { SHT } from '../elf/index.js';
-import { type Correlation, pair } from './correlate.js';
+import { type Correlation, pair } from './correlation.js';
 import type { InputProgram, InputSection } from './input-program.js';
 import { type Reference, referenceOf } from './references.js';
 import { originOf } from './symbol-names.js';

@@ -22,6 +22,7 @@ export interface PatchRequest {
 export interface PatchOutcome extends Rollout {
   patch: string;
   totalMilliseconds: number;
+  warnings: string[];
 }
 
 export function* applyPatch(
@@ -90,6 +91,9 @@ export function* applyPatch(
     return {
       ...rollout,
       patch: record.name,
+      warnings: patch.note.verdicts
+        .filter(({ verdict }) => verdict === 'warning')
+        .map(({ symbol, reason }) => `${symbol}: ${reason}`),
       totalMilliseconds: Math.round((performance.now() - started) * 10) / 10,
     };
   } finally {

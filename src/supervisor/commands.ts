@@ -218,8 +218,8 @@ export class Commands {
         return applyPatch(this.kernel, process, request, this.stubFilter);
       },
     );
-    const { patch, moved, totalMilliseconds, settled } = outcome;
-    return { patch, strategy, threads: moved, totalMilliseconds, settled };
+    const { patch, moved, totalMilliseconds, warnings, settled } = outcome;
+    return { patch, strategy, threads: moved, totalMilliseconds, warnings, settled };
   }
 
   *#patchStatus(reference: string): Steps<Result<'patch.status'>> {

@@ -72,6 +72,8 @@ export interface AppliedPatch {
   strategy: PatchStrategy;
   threads: MovedThread[];
   totalMilliseconds: number;
+  /** What the one who built the patch vouched for, and other doubts that it carries. */
+  warnings: string[];
   settled: boolean;
 }
 

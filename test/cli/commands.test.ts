@@ -115,6 +115,7 @@ scoped('patch apply sends the file and exits with 7 until it is settled', { seco
     strategy: 'local' as const,
     threads: [moved],
     totalMilliseconds: 12.5,
+    warnings: ['limit: its enumerators are renumbered'],
     settled,
   });
   const { server, asked } = await serveAnswers(scope.runtimeFolder, 'one', { 'patch.apply': applied });
