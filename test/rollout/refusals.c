@@ -29,13 +29,6 @@ __attribute__((noipa)) int price(int units)
     return units * FACTOR + VERSION + limit;
 }
 
-/* Three bytes, xor and ret: there is no room for a jump of five. */
-#ifdef CHANGED_SMALL
-__attribute__((noipa)) int small(void) { return limit; }
-#else
-__attribute__((noipa)) int small(void) { return 0; }
-#endif
-
 static void *idle(void *argument)
 {
     for (;;) pause();
@@ -50,6 +43,6 @@ int main(int count, char **arguments)
     if (fifo < 0 || pthread_create(&thread, NULL, idle, NULL) != 0) return 3;
     setvbuf(stdout, NULL, _IOLBF, 0);
     puts("ready");
-    for (char byte; read(fifo, &byte, 1) == 1 && byte != 'q';) printf("%d\n", price(byte - '0') + small());
+    for (char byte; read(fifo, &byte, 1) == 1 && byte != 'q';) printf("%d\n", price(byte - '0'));
     return 0;
 }

@@ -157,7 +157,6 @@ for (const { what, kind, message, make, target } of REFUSALS) {
 
 const REFUSED_BUILDS: [what: string, flag: string, message: RegExp][] = [
   ['changed initialised data', '-DCHANGED_DATA', /limit/],
-  ['a function too small for a jump', '-DCHANGED_SMALL', /small: 3 bytes are too small/],
 ];
 
 for (const [what, flag, message] of REFUSED_BUILDS) {
