@@ -170,7 +170,7 @@ for (const [what, flag, message] of REFUSED_BUILDS) {
   });
 }
 
-scoped('a doubt refuses a patch, unless the user vouches for it', { seconds: 20, skip }, async (scope) => {
+scoped('a doubt refuses a patch, unless the user vouches for it', { seconds: 45, skip }, async (scope) => {
   const compile = async (name: string, enumerators: string): Promise<string> => {
     const source = join(scope.folder, 'state.c');
     await writeFile(source, `enum state { ${enumerators} } s; int idle(void) { return s == IDLE; }`);
