@@ -30,10 +30,7 @@ function range(limit: number, longest = 12): fc.Arbitrary<[number, number]> {
 
 const arenaRange = range(ARENA_PAGES);
 
-/**
- * A call on one piece of anonymous memory. Over a private file's pages and over several areas these calls
- * differ from the kernel's: see docs/limits.md.
- */
+/** A call on one piece of anonymous memory: mremap differs over several areas (docs/limits.md). */
 const onAnonymous = (at: number, n: number, p: number, call: string): string =>
   [
     `map ${at} ${n} ${READ | WRITE}`,
@@ -77,7 +74,24 @@ const arenaCall: fc.Arbitrary<string> = fc.oneof(
       .map(([[at, n], p, [to, m]]) => onAnonymous(at, n, p, `move ${at} ${n} ${m} ${to}`)),
   },
   { weight: 1, arbitrary: fc.integer({ min: -6, max: 8 }).map((pages) => `break ${pages}`) },
+  // Over whatever is there: several areas, holes, files' pages.
+  { weight: 2, arbitrary: fc.tuple(arenaRange, advice).map(([[at, n], a]) => `advise ${at} ${n} ${a}`) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(arenaRange, protection, fc.nat(1))
+      .map(([[at, n], p, shared]) => `badfile ${at} ${n} ${p} ${shared}`),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.nat(ARENA_PAGES - 1), fc.nat(3), fc.nat(3))
+      .map(([at, which, call]) => `beyond ${at} ${which} ${call}`),
+  },
 );
+
+/** Sealed memory refuses nearly everything for good: some scripts have a little of it. */
+const sealing: fc.Arbitrary<string> = range(ARENA_PAGES, 5).map(([at, n]) => `seal ${at} ${n}`);
 
 const block = fc.nat(BLOCKS - 1);
 const blockRange = range(BLOCK_PAGES, 6);
@@ -128,7 +142,12 @@ export function script(threads: number): fc.Arbitrary<string> {
         ...all.flatMap(([thread, lines]) => lines.split('\n').map((line) => `${thread} ${line}`)),
       ])
       .map((all) => all.map((line) => `${line}\n`).join(''));
-  return fc.oneof(scriptOf(ARENA_START, arenaCall), scriptOf(BLOCKS_START, blockCall));
+  const withSeals = fc.oneof({ weight: 20, arbitrary: arenaCall }, { weight: 1, arbitrary: sealing });
+  return fc.oneof(
+    { weight: 2, arbitrary: scriptOf(ARENA_START, arenaCall) },
+    { weight: 1, arbitrary: scriptOf(ARENA_START, withSeals) },
+    { weight: 2, arbitrary: scriptOf(BLOCKS_START, blockCall) },
+  );
 }
 
 /** Writes each script to a file of its own. */

@@ -6,6 +6,10 @@
 #include <setjmp.h>
 #include "check.h"
 
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
 #define ARENA_PAGES 48
 #define BLOCKS 6
 #define BLOCK_PAGES 24
@@ -194,6 +198,20 @@ static void arena_call(const char *call, const long *n) {
   } else if (strcmp(call, "file") == 0) {
     int type = n[4] ? MAP_SHARED : MAP_PRIVATE;
     outcome(mmap(at, n[1] * PAGE, (int)n[2], type | MAP_FIXED, file_descriptor, n[3] * (long)PAGE), arena);
+  } else if (strcmp(call, "badfile") == 0) {
+    outcome(mmap(at, n[1] * PAGE, (int)n[2], (n[3] ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED, 987, 0), arena);
+  } else if (strcmp(call, "beyond") == 0) {
+    /* Ranges that are none: to the end of the address space, backwards, far above it. */
+    unsigned long lengths[] = {(1UL << 47) - (unsigned long)at, -(unsigned long)PAGE, 1UL << 53, (1UL << 63) + PAGE};
+    unsigned long length = lengths[n[1] % 4];
+    if (n[2] == 0) status(syscall(SYS_munmap, at, length));
+    else if (n[2] == 1) status(syscall(SYS_madvise, at, -PAGE, MADV_DONTNEED)); /* the other ranges hold all above it */
+    else if (n[2] == 2) status(syscall(SYS_mprotect, at + 1, length, PROT_NONE));
+    else outcome((void *)syscall(SYS_mmap, at, length, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0), arena);
+  } else if (strcmp(call, "seal") == 0) {
+    long result = syscall(SYS_mseal, at, n[1] * PAGE, 0);
+    if (result == -1 && errno == ENOSYS) printf("no seals:");
+    else status(result);
   } else if (strcmp(call, "unmap") == 0) {
     status(munmap(at, n[1] * PAGE));
   } else if (strcmp(call, "protect") == 0) {

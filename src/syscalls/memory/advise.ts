@@ -17,7 +17,7 @@ import type { Registers } from '../../x64/registers.js';
 import { HINTS, MADV } from '../advice.js';
 import type { WatchedRange } from '../../process/watched.js';
 import type { Performer } from '../performer.js';
-import { overlapping, pinsMemory, rangeOf } from './ranges.js';
+import { overlapping, pinsMemory, rangeOf, TASK_SIZE } from './ranges.js';
 
 /** The gate's table of kept pages is in order again before long; the caller does not wait for that. */
 export function sweepIfWanted({ kernel }: Performer, space: Space): void {
@@ -26,12 +26,16 @@ export function sweepIfWanted({ kernel }: Performer, space: Space): void {
 
 export function* madvise(perform: Performer, space: Space, regs: Registers): Steps<number> {
   sweepIfWanted(perform, space);
-  const { start, length, isRange } = rangeOf(regs);
+  const { start, isRange, ...range } = rangeOf(regs);
+  let { length } = range;
   const advice = regs.int('rdx');
   if (HINTS.has(advice)) return yield* perform.everywhere(SYS.madvise, start, length, advice);
   if (!HANDLED.has(advice)) return -EINVAL;
   if (length === 0 && start % PAGE === 0) return 0;
-  if (!isRange) return yield* perform.own();
+  // A range may reach beyond user space, and holds what is there, unless its end has no number.
+  if (!isRange && start % PAGE === 0 && start < TASK_SIZE && start + length < 2 ** 64)
+    length = TASK_SIZE - start;
+  else if (!isRange) return yield* perform.own();
   switch (advice) {
     case MADV.DONTNEED:
     case MADV.FREE:
