@@ -22,12 +22,21 @@ export function transplant(kernel: Kernel, from: Task, to: Task): void {
 
 /** @param thread stopped at a plain place at home; runs in `generation` afterwards, unless the process is held */
 export function moveOutTo(kernel: Kernel, thread: Thread, generation: Generation, stub: Task): void {
-  const { home } = thread;
-  home.fetch();
-  transplant(kernel, home, stub);
-  leaveHome(thread, generation, stub);
+  transplantOut(kernel, thread, generation, stub);
   setOff(thread);
-  park(kernel, home);
+  park(kernel, thread.home);
+}
+
+/** The same for a thread whose turn is not over: it stands, stopped, in its stub afterwards. */
+export function moveOutStanding(kernel: Kernel, thread: Thread, generation: Generation, stub: Task): void {
+  transplantOut(kernel, thread, generation, stub);
+  park(kernel, thread.home);
+}
+
+function transplantOut(kernel: Kernel, thread: Thread, generation: Generation, stub: Task): void {
+  thread.home.fetch();
+  transplant(kernel, thread.home, stub);
+  leaveHome(thread, generation, stub);
 }
 
 /** @param thread its stub stopped at a plain place, registers fetched; stands stopped at home afterwards */

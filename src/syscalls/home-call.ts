@@ -24,7 +24,7 @@ import { Hold, leaksEintr } from '../process/hold.js';
 import { atMarker } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { addForked, adopt } from '../process/lifecycle.js';
-import { moveOutTo, transplant } from '../process/migrate.js';
+import { moveOutStanding, moveOutTo, transplant } from '../process/migrate.js';
 import type { Thread } from '../process/model.js';
 import { postpone, stopParked } from '../process/parking.js';
 import { enterCall, giveBack, leaveCall } from '../process/place.js';
@@ -97,7 +97,7 @@ function* performAtHome(
         const { vectors, next } = leaveCall(thread);
         yield* deliver(kernel, thread, signal, caller, vectors);
         // It was moved while the home was inside the call: the handler runs where the thread lives now.
-        if (next) moveOutTo(kernel, thread, thread.generation, next);
+        if (next) moveOutStanding(kernel, thread, thread.generation, next);
         return undefined;
       }
       // Ignored, stopping or deadly: the kernel does it, and restarts the call; except for those that leak.
@@ -128,7 +128,7 @@ function goOn(kernel: Kernel, thread: Thread): void {
   home.regs.assign(caller);
   home.commit();
   giveVectorState(kernel, thread, home, vectors);
-  if (next) moveOutTo(kernel, thread, thread.generation, next);
+  if (next) moveOutStanding(kernel, thread, thread.generation, next);
 }
 
 /** The caller's registers, at the gate: arguments, and the stack that some calls look at, are the caller's. */
