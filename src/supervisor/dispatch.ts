@@ -215,19 +215,22 @@ export class Dispatcher {
         cloned(kernel, thread, kernel.task(ptrace.eventMessage(task.tid)));
         letGo(thread);
         return;
-      case PTRACE_EVENT_STOP:
+      case PTRACE_EVENT_STOP: {
+        const wasHeld = thread.held;
         thread.held = isGroupStop(status);
         if (thread.held) {
           thread.process.space.hold?.arrived(thread);
           task.listen();
         } else if (trapIsPending(thread)) task.resume();
         else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
-        else if (thread.process.space.hold) {
-          wasAsleep((task.fetch(), task));
+        else if (thread.requests.length > 0 && !thread.process.space.hold) serveRequests(kernel, thread);
+        else {
+          // For a hold; or nobody waits any more for what it was interrupted for. A stop by job control interrupts natively, too.
+          if (!wasHeld || thread.process.space.hold) wasAsleep((task.fetch(), task));
           letGo(thread);
-        } else if (thread.requests.length > 0) serveRequests(kernel, thread);
-        else letGo(thread);
+        }
         return;
+      }
     }
     if (isSignalStop(status)) homeSignal(kernel, thread, stopSignal(status));
     else letGo(thread);
