@@ -22,6 +22,7 @@ import { closeGate, openGate, untilGateIsEmpty } from './gate-mode.js';
 import { askWithin, wasAsleep } from './hold.js';
 import { aimAtGate, batch, borrow, call, untilMarker } from './inject.js';
 import type { Kernel } from './kernel.js';
+import { borrowable, Loan, Rank } from './loan.js';
 import { isStoreArea } from './mapping.js';
 import { Generation, type Process, type Space, type Thread } from './model.js';
 import { leaveInCall } from './place.js';
@@ -29,6 +30,7 @@ import { setStubMask } from './raised.js';
 import { type Steps, TaskGone } from './steps.js';
 import type { Task } from './task.js';
 import { TextCopy } from './text.js';
+import { timeOutOf } from './time-outs.js';
 
 const CLONE_VM = 0x100;
 const CLONE_FS = 0x200;
@@ -141,6 +143,9 @@ export function* ensureBaseAgent(kernel: Kernel, process: Process, deadline: num
 function* untilNoneIsLetThrough(kernel: Kernel, process: Process, deadline: number): Steps<void> {
   for (const thread of [...process.threads.values()]) {
     if (!thread.letThrough) continue;
+    const sleeping = sleepingPlace(thread);
+    // No memory call has one: it has come back from its own.
+    if (sleeping && timeOutOf(sleeping, thread, thread.home)) continue;
     const stopped = yield* askWithin(kernel, thread, deadline, function* (held): Steps<void> {
       wasAsleep((held.home.fetch(), held.home));
     });
@@ -190,58 +195,31 @@ function refuse({ pid }: Process, { start, name }: MapsLine): never {
   );
 }
 
-/** Lower ones are disturbed less by an interruption. */
-function disturbance(thread: Thread): number {
-  const place = sleepingPlace(thread);
-  if (!place) return 0;
-  // The ones that are made again from the start: best without a timeout.
-  if (place.nr !== SYS.epoll_wait && place.nr !== SYS.epoll_pwait) return 1;
-  return (place.args[3] ?? 0) >= 0x7fff_ffff ? 2 : 3;
-}
-
-/** Threads that can be borrowed, those that it disturbs least first; looks at no more of them than it must. */
-function* borrowable(process: Process): Generator<Thread> {
-  const later: { thread: Thread; rank: number }[] = [];
-  for (const thread of process.threads.values()) {
-    const { at } = thread.place;
-    if (at !== 'home' || thread.turn !== 'free' || thread.ownTables || thread.held || thread.vforkChild)
-      continue;
-    const rank = disturbance(thread);
-    if (rank <= 1) yield thread;
-    else later.push({ thread, rank });
-  }
-  for (const { thread } of later.sort((a, b) => a.rank - b.rank)) yield thread;
-}
-
 function* makeBaseAgent(kernel: Kernel, process: Process, deadline: number): Steps<Task> {
-  let refusal = 0;
+  using loan = new Loan(kernel, THREAD_FLAGS);
   do {
-    for (const thread of borrowable(process)) {
-      const latest = Math.min(deadline, performance.now() + LONGEST_BORROWING);
-      let newborn: Task | undefined;
-      yield* askWithin(kernel, thread, latest, function* (held): Steps<void> {
-        if (held.place.at !== 'home') return;
-        wasAsleep((held.home.fetch(), held.home));
-        yield* borrow(kernel, held.home, function* (scope) {
-          const tid = yield* scope.call(SYS.clone, THREAD_FLAGS, 0, 0, 0, 0);
-          if (isError(tid)) refusal = -tid;
-          else newborn = kernel.task(held.home.newborn);
-        });
-      });
-      if (refusal !== 0) throw noFurtherTask('process', refusal);
-      if (!newborn) continue;
-      // Until then it is nobody's, and left at its birth stop.
-      yield* birthOf(newborn);
-      setAllBlocked(newborn.tid);
-      return ours(newborn, 'base-agent', process.space);
+    for (const { thread, rank } of borrowable(process)) {
+      if (rank === Rank.onReturn) loan.expect(thread);
+      else yield* loan.ask(thread, Math.min(deadline, performance.now() + LONGEST_BORROWING));
+      if (loan.newborn || loan.refusal !== 0) break;
     }
-    yield* kernel.sleep(1);
+    if (!loan.newborn && loan.refusal === 0) yield* kernel.sleep(1);
+    if (loan.refusal !== 0) throw noFurtherTask('process', loan.refusal);
+    if (loan.newborn) return yield* asBaseAgent(loan.newborn, process.space);
   } while (performance.now() < deadline && !process.ended);
+  const asleep = loan.expected;
   throw new AtlasError(
     'refused',
-    `No thread of process ${process.pid} could be borrowed: all are stopped, at work with Atlas, or ending.`,
+    `No thread of process ${process.pid} could be borrowed: all are ${asleep ? `asleep in calls that must not be interrupted (${asleep})` : 'stopped, at work with Atlas, or ending'}.`,
     'See `atlas threads`, and try again.',
   );
+}
+
+function* asBaseAgent(newborn: Task, space: Space): Steps<Task> {
+  // Until then it is nobody's, and left at its birth stop.
+  yield* birthOf(newborn);
+  setAllBlocked(newborn.tid);
+  return ours(newborn, 'base-agent', space);
 }
 
 /** A task that belongs to Atlas: it ends with the space that it serves. */

@@ -18,10 +18,10 @@ function takeSignal(thread: Thread): StashedSignal {
 }
 
 /** Whether the signal stops the process; a caught one does not (signal(7), "Standard signals"). */
-function stopsProcess(thread: Thread, signal: number): boolean {
+export function stopsProcess({ tid }: Pick<Thread, 'tid'>, signal: number): boolean {
   if (signal === SIGSTOP) return true;
   if (signal !== SIGTSTP && signal !== SIGTTIN && signal !== SIGTTOU) return false;
-  const masks = signalMasks(thread.tid);
+  const masks = signalMasks(tid);
   return masks !== undefined && !hasSignal(masks.caught, signal) && !hasSignal(masks.ignored, signal);
 }
 

@@ -5,6 +5,7 @@
 import { AtlasError } from '../errors/atlas-error.js';
 import { catchSleeper, forgetSleeper } from '../process/breakpoints.js';
 import { ask, wasAsleep } from '../process/hold.js';
+import { Interruption } from '../process/interruption.js';
 import type { Kernel } from '../process/kernel.js';
 import type { Process, Thread } from '../process/model.js';
 import { Condition, type Steps } from '../process/steps.js';
@@ -89,7 +90,8 @@ class Barrier {
   }
 
   open(): void {
-    for (const thread of this.#halted.keys()) if (thread.place.at === 'asleep') forgetSleeper(thread);
+    for (const thread of this.process.threads.values())
+      if (thread.place.at === 'asleep') forgetSleeper(thread);
     for (const turn of this.#waiting.splice(0)) turn.fulfil();
     this.#halted.clear();
   }
@@ -101,25 +103,36 @@ class Barrier {
     yield* stand(thread, 'at the barrier', turn.wait());
   }
 
-  /** Halts the thread if it is quiescent; a sleeper is left asleep, and held when it wakes up. */
+  /**
+   * Halts the thread if it is quiescent; a sleeper is left asleep, and held when it wakes up. One that its stack alone
+   * does not acquit is judged as it wakes up, if it must not be interrupted.
+   */
   *#halt(thread: Thread): Steps<void> {
     const { judge, kernel } = this;
-    const work = (woken: Thread): Steps<void> => this.#wait(woken);
-    if (
-      judge.judgeSleeper(thread) !== 'needs-registers' &&
-      catchSleeper(thread, { kind: 'does', work }) === 'caught'
-    ) {
+    if (thread.place.at === 'asleep') return;
+    if (catchSleeper(thread, { kind: 'does', work: (woken) => this.#wait(woken) }) === 'caught') {
       if (judge.judgeSleeper(thread) !== 'needs-registers') {
         this.#halted.set(thread, { since: performance.now(), asleep: true });
         return;
       }
       forgetSleeper(thread);
     }
+    using interruption = Interruption.of(thread);
+    if (!interruption) {
+      const work = (woken: Thread): Steps<void> => this.#arrive(woken);
+      if (catchSleeper(thread, { kind: 'does', work }) === 'caught')
+        this.#reasons.set(thread, 'sleeps until its call returns');
+      return;
+    }
     // Not until it is done, which is when the barrier opens: only until it stands.
     const stands = new Condition(kernel.scheduler);
     const onGone = (): void => stands.fulfil();
     thread.onGone.add(onGone);
-    const request = (held: Thread): Steps<void> => this.#arrive(held, stands);
+    const arrive = (held: Thread): Steps<void> => this.#arrive(held, stands);
+    const request = function* (held: Thread): Steps<void> {
+      interruption.arrived();
+      yield* arrive(held);
+    };
     if (!thread.exited) ask(thread, request);
     yield* kernel.within(stands, this.deadline);
     thread.onGone.delete(onGone);
@@ -127,17 +140,17 @@ class Barrier {
     if (asked >= 0) thread.requests.splice(asked, 1);
   }
 
-  *#arrive(thread: Thread, stands: Condition): Steps<void> {
+  *#arrive(thread: Thread, stands?: Condition): Steps<void> {
     const { home } = thread;
     if (thread.place.at !== 'home') {
-      stands.fulfil();
+      stands?.fulfil();
       return;
     }
     home.fetch();
     const verdict = this.judge.judge(thread, home);
     wasAsleep(home);
     if (verdict.kind !== 'quiescent') this.#reasons.set(thread, this.judge.describe(verdict));
-    stands.fulfil();
+    stands?.fulfil();
     if (verdict.kind === 'quiescent') yield* this.#wait(thread);
   }
 }

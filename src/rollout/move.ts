@@ -15,10 +15,17 @@ import { takeStub } from '../process/generation.js';
 import type { Generation, Process, Thread } from '../process/model.js';
 import { fallAsleep, giveBack, leaveInCall, redirect, type Waking } from '../process/place.js';
 import type { Task } from '../process/task.js';
+import {
+  mayBeInterrupted,
+  mayStartAnew,
+  noteInterruption,
+  Remainder,
+  timeOutOf,
+} from '../process/time-outs.js';
 import { pause, type Steps } from '../process/steps.js';
+import { ARGUMENTS } from '../x64/registers.js';
 import type { Judge } from './objection.js';
 import type { Verdict } from './quiescence.js';
-import { mayStartAnew, timeOutOf } from './restart.js';
 
 export type Attempt =
   | { kind: 'moved'; pauseMicroseconds: number; asleep: boolean }
@@ -140,14 +147,26 @@ const objection = (judge: Judge, verdict: Verdict): Attempt => pending(judge.des
 
 /**
  * Whether a caught sleeper is out of the old code. Where its stack alone does not tell, it is interrupted once
- * for its registers; the kernel restarts its call.
+ * for its registers, if its call goes on afterwards as if nothing had been; else they are looked at as it returns.
  */
-function* sleeperMayMove(kernel: Kernel, thread: Thread, { judge, deadline }: Aim): Steps<boolean> {
+function* sleeperMayMove(
+  kernel: Kernel,
+  thread: Thread,
+  { judge, deadline }: Aim,
+): Steps<boolean | 'on its return'> {
   if (!judge || judge.judgeSleeper(thread) !== 'needs-registers') return true;
+  const sleeping = sleepingPlace(thread);
+  if (!sleeping) return false;
+  const timeOut = timeOutOf(sleeping, thread, thread.home);
+  if (!mayBeInterrupted(thread, timeOut)) return 'on its return';
+  // It is caught: at the stop it is the same sleep still.
+  noteInterruption(thread, timeOut);
+  const remainder = new Remainder(thread.home, timeOut);
   let quiescent = false;
   yield* askWithin(kernel, thread, deadline, function* () {
     const { home } = thread;
     if (!sleepsAtHome(thread)) return;
+    remainder.restore();
     home.fetch();
     quiescent = judge.judge(thread, home).kind === 'quiescent';
     if (!wasAsleep(home)) quiescent = false;
@@ -159,6 +178,14 @@ function* sleeperMayMove(kernel: Kernel, thread: Thread, { judge, deadline }: Ai
 function leave(kernel: Kernel, thread: Thread, to: Generation, stub: Task, asked: number): void {
   moveOutTo(kernel, thread, to, stub);
   thread.lastPauseMicroseconds = (performance.now() - asked) * 1000;
+}
+
+/** It has come back from its call at home, and stands at a plain place. */
+function* moveFromHome(kernel: Kernel, thread: Thread, { to, judge }: Aim): Steps<void> {
+  const arrived = performance.now();
+  if (judge && judge.judge(thread, (thread.home.fetch(), thread.home)).kind !== 'quiescent') return;
+  const stub = yield* stubOrNone(kernel, to);
+  if (stub) leave(kernel, thread, to, stub, arrived);
 }
 
 /** A thread inside a replaced function is met where the function returns to, and moves from there. */
@@ -204,6 +231,14 @@ function* fromHome(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
         const mayMove = yield* sleeperMayMove(kernel, thread, aim);
         // It may have woken up meanwhile, and gone on as it was.
         if (!sleepsAtHome(thread)) return undefined;
+        if (mayMove === 'on its return') {
+          redirect(
+            thread,
+            { kind: 'does', work: (woken) => moveFromHome(kernel, woken, aim) },
+            thread.generation,
+          );
+          return pending(untilReturn(sleepingPlace(thread)?.nr ?? SYS.restart_syscall));
+        }
         if (mayMove) {
           used = true;
           redirect(thread, { kind: 'moves', stub }, to);
@@ -250,7 +285,7 @@ function* fromStub(kernel: Kernel, thread: Thread, aim: Aim): Steps<Attempt | un
   if (!thread.busy && !thread.stub!.stopped) {
     const sleeping = sleepingPlace(thread);
     // Made anew elsewhere, the call would wait for its whole time-out again.
-    if (sleeping && !mayStartAnew(thread, timeOutOf(sleeping, thread.stub!.tid))) {
+    if (sleeping && !mayStartAnew(thread, timeOutOf(sleeping, thread, thread.stub!))) {
       const caught = catchSleeper(thread, onWaking);
       if (caught === 'caught') return pending(untilReturn(sleeping.nr));
       if (caught === 'awake') return undefined;
@@ -292,10 +327,10 @@ function mayLeaveCall(thread: Thread, stub: Task): boolean {
   if (keepsItsCall(stub)) return false;
   const result = regs.signed('rax');
   if (regs.signed('orig_rax') < 0 || !(isRestart(result) || leaksEintr(regs))) return true;
-  const args = [regs.get('rdi'), regs.get('rsi'), regs.get('rdx'), regs.get('r10')];
-  const timeOut = timeOutOf({ nr: regs.signed('orig_rax'), args }, stub.tid);
+  const args = ARGUMENTS.map((register) => regs.get(register));
+  const timeOut = timeOutOf({ nr: regs.signed('orig_rax'), args }, thread, stub);
   const may = mayStartAnew(thread, timeOut);
-  if (may && timeOut !== undefined) thread.startedAnew = performance.now();
+  if (may && timeOut) thread.startedAnew = performance.now();
   // It fell asleep just now, if it may not: the kernel restarts the call with what is left of the time-out, and where
   // it does not, nearly all of it is left.
   if (may || leaksEintr(regs)) windBack(stub);

@@ -38,9 +38,11 @@ import {
   untilGone,
 } from '../process/generation.js';
 import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
+import { endsJobStop, stopStubs } from '../process/job-control.js';
 import type { Kernel } from '../process/kernel.js';
 import { addThread, describe, leaveSpace, removeThread, tellEnd, threadExits } from '../process/lifecycle.js';
 import type { Process, Thread } from '../process/model.js';
+import { stopsProcess } from '../process/parking.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
@@ -67,6 +69,43 @@ export class Dispatcher {
       this.#gone(task);
       return;
     }
+    if (isSignalStop(status) && this.#isAfterStubs(task)) return;
+    if (endsJobStop(status)) this.#endJobStop(task);
+    this.#stopped(task);
+  }
+
+  /**
+   * Before a signal stops a process its stubs are brought to a stand; until then nobody is told of the delivery stop.
+   * @returns whether that is for later
+   */
+  #isAfterStubs(task: Task): boolean {
+    const { kernel } = this;
+    const process = processOf(task);
+    if (!process || !stopsProcess(task, stopSignal(task.status))) return false;
+    if (![...process.threads.values()].some(({ stub }) => stub)) return false;
+    const told = this.#stopped.bind(this);
+    kernel.scheduler.start(
+      `stop of ${process.pid}`,
+      (function* (): Steps<void> {
+        yield* stopStubs(process, task).untilAllStand(kernel);
+        if (task.gone) return;
+        // Whatever becomes of the signal, the task's next stop tells whether the process is stopped.
+        task.interrupt();
+        told(task);
+      })(),
+    );
+    return true;
+  }
+
+  #endJobStop(task: Task): void {
+    const goOn = processOf(task)?.stop?.isOver(task);
+    for (const [thread, signal] of goOn ?? [])
+      if (!thread.exited && !thread.busy && thread.runner.stopped) letGo(thread, signal);
+  }
+
+  #stopped(task: Task): void {
+    const { kernel } = this;
+    const { tid, status } = task;
     task.stopped = true;
     if (stopEvent(status) === PTRACE_EVENT_EXEC && task.role === 'home') {
       // Whatever was being done for the old image's thread is over.
@@ -126,6 +165,7 @@ export class Dispatcher {
     task.stopped = false;
     kernel.tasks.delete(task.tid);
     const { thread } = task;
+    this.#endJobStop(task);
     if (task.role === 'home' && thread) this.#homeGone(task, thread);
     else if (task.role === 'launcher') this.onRootEnded(endingOf(task.status));
     else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
@@ -215,19 +255,22 @@ export class Dispatcher {
         cloned(kernel, thread, kernel.task(ptrace.eventMessage(task.tid)));
         letGo(thread);
         return;
-      case PTRACE_EVENT_STOP:
+      case PTRACE_EVENT_STOP: {
+        const wasHeld = thread.held;
         thread.held = isGroupStop(status);
         if (thread.held) {
           thread.process.space.hold?.arrived(thread);
           task.listen();
         } else if (trapIsPending(thread)) task.resume();
         else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
-        else if (thread.process.space.hold) {
-          wasAsleep((task.fetch(), task));
+        else if (thread.requests.length > 0 && !thread.process.space.hold) serveRequests(kernel, thread);
+        else {
+          // For a hold; or nobody waits any more for what it was interrupted for. A stop by job control interrupts natively, too.
+          if (!wasHeld || thread.process.space.hold) wasAsleep((task.fetch(), task));
           letGo(thread);
-        } else if (thread.requests.length > 0) serveRequests(kernel, thread);
-        else letGo(thread);
+        }
         return;
+      }
     }
     if (isSignalStop(status)) homeSignal(kernel, thread, stopSignal(status));
     else letGo(thread);
@@ -269,6 +312,7 @@ export class Dispatcher {
       else removeThread(kernel, other);
     }
     process.threads.clear();
+    process.stop = undefined;
     const thread = addThread(process, leader);
     occupy(kernel, thread, 'exec', this.#newImage(process, thread));
   }
@@ -290,6 +334,12 @@ export class Dispatcher {
     describe(process);
     this.kernel.emit('executed', { pid: process.pid, command: process.command });
   }
+}
+
+/** The program's process that a task of it, or of ours in it, belongs to. */
+function processOf({ role, thread, space }: Task): Process | undefined {
+  if (role === 'home') return thread?.process;
+  return role === 'base-agent' ? space?.hostProcess : undefined;
 }
 
 const endingOf = (status: number): Ending =>

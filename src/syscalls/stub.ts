@@ -96,11 +96,12 @@ export function stubStopped(kernel: Kernel, stub: Task, thread: Thread | undefin
   if (stopEvent(stub.status) !== PTRACE_EVENT_STOP) letGo(thread);
   else if (trapIsPending(thread) || raisedIsPending(stub)) stub.resume();
   else if (asleep && !sleepsOn(thread)) wakeUpAt(kernel, thread);
-  else if (thread.process.space.hold) {
+  else if (thread.requests.length > 0 && !thread.process.space.hold) serveRequests(kernel, thread);
+  else {
+    // For a hold; or nobody waits any more for what it was interrupted for.
     wasAsleep((stub.fetch(), stub));
     letGo(thread);
-  } else if (thread.requests.length > 0) serveRequests(kernel, thread);
-  else letGo(thread);
+  }
 }
 
 /** A signal of the stub is a fault, or comes from its own call; whatever else reaches it is nobody's. */
