@@ -28,7 +28,7 @@ import { letGo, lockSpace, occupy } from '../process/turns.js';
 import { GATE_DATA, GATE_FRAME, GATE_FREE_END, LARGE } from '../x64/gate.js';
 import type { Registers } from '../x64/registers.js';
 import { answerMode, asksForMode, installFilter, installsFilter } from './install-filter.js';
-import { handlerOf, onlyRepeated } from './memory/handlers.js';
+import { asItIs, changesMemory, handlerOf, onlyRepeated } from './memory/handlers.js';
 import type { MemoryHandler } from './memory/ranges.js';
 import { Performer } from './performer.js';
 import { noteTracing } from './tracing.js';
@@ -115,6 +115,11 @@ export function trapped(kernel: Kernel, thread: Thread): void {
     case SYS.seccomp:
       if (installsFilter(regs)) {
         occupy(kernel, thread, 'seccomp', installFilter(thread));
+        return;
+      }
+      if (nr === SYS.prctl && changesMemory(regs)) {
+        if (space.plural) occupy(kernel, thread, 'prctl', mediate(kernel, thread, asItIs));
+        else letThrough(thread);
         return;
       }
       if (asksForMode(regs)) answerMode(thread);

@@ -33,7 +33,7 @@ import { ARGUMENTS } from '../x64/registers.js';
 import { closeRange, mediate, noteAlternateStack } from './base.js';
 import { childOfStub, homeCall, homeSigreturn } from './home-call.js';
 import { answerMode, asksForMode, installFilterFromStub, installsFilter } from './install-filter.js';
-import { handlerOf } from './memory/handlers.js';
+import { asItIs, changesMemory, handlerOf } from './memory/handlers.js';
 import { raiseAtHome } from './raised.js';
 import { refusalErrno, stubClassOf } from './table.js';
 import { noteTracing } from './tracing.js';
@@ -159,6 +159,10 @@ function stubCall(kernel: Kernel, stub: Task, thread: Thread): void {
         return;
       }
       if (installsFilter(regs)) break;
+      if (nr === SYS.prctl && changesMemory(regs)) {
+        occupy(kernel, thread, 'prctl', mediate(kernel, thread, asItIs));
+        return;
+      }
       occupy(kernel, thread, syscallName(nr), both(kernel, thread, nr));
       return;
   }

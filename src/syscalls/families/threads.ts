@@ -22,6 +22,8 @@ import {
 const CLONE_VM = 0x100;
 /** A child born with this flag would escape supervision. */
 const CLONE_UNTRACED = 0x0080_0000;
+/** Options of prctl(2) that belong to the address space: PR_SET_THP_DISABLE, PR_SET_MDWE, PR_SET_MEMORY_MERGE. */
+export const MEMORY_OPTIONS: readonly number[] = [41, 65, 67];
 const PR_GET_SECCOMP = 21;
 const PR_SET_SECCOMP = 22;
 /** PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE */
@@ -81,7 +83,7 @@ export const THREADS = {
     partial: `calls through the gate page are exempt from the filters; ${STRICT_MODE}; ${LONG_FILTER}`,
   }),
   prctl: both('depends on the option: of the process, of the thread, or of the address space', {
-    base: trapWhen(oneOf(0, [PR_GET_SECCOMP, PR_SET_SECCOMP])),
+    base: trapWhen(oneOf(0, [PR_GET_SECCOMP, PR_SET_SECCOMP, ...MEMORY_OPTIONS])),
     partial: STRICT_MODE,
   }),
   arch_prctl: everywhere(

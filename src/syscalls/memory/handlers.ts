@@ -2,6 +2,7 @@
  * Which handler a call has that changes address spaces. Calls of class `everywhere` without one of their
  * own are made as they are: at home, and then in every other generation.
  */
+import { MEMORY_OPTIONS } from '../families/threads.js';
 import { SYS } from '../../linux/syscall-numbers.js';
 import type { Space } from '../../process/model.js';
 import type { Steps } from '../../process/steps.js';
@@ -45,7 +46,11 @@ export function handlerOf(nr: number): MemoryHandler | undefined {
   return HANDLERS.get(nr) ?? (stubClassOf(nr) === 'everywhere' ? asItIs : undefined);
 }
 
-function* asItIs(perform: Performer, _space: Space, regs: Registers): Steps<number> {
+/** Whether a prctl changes the address space. */
+export const changesMemory = (regs: Registers): boolean => MEMORY_OPTIONS.includes(regs.int('rdi'));
+
+/** The call as the program makes it, in every generation. */
+export function* asItIs(perform: Performer, _space: Space, regs: Registers): Steps<number> {
   const args = ARGUMENTS.map((register) => regs.word(register));
   return yield* perform.everywhere(regs.signed('orig_rax'), ...args);
 }
