@@ -6,6 +6,7 @@ import { ProcessMemory } from '../linux/memory.js';
 import { hasSignal, kernelPlace, readMaps, type SignalMasks, signalMasks } from '../linux/proc.js';
 import { getSiginfo, getSigmask, setSigmask, SIGINFO_SIZE, SIGSET_SIZE } from '../linux/ptrace.js';
 import { SIGTRAP } from '../linux/signals.js';
+import { SYS } from '../linux/syscall-numbers.js';
 import { GATE_END, GATE_START } from '../x64/gate.js';
 import type { Breakpoint, Generation, Request, Space, Thread } from './model.js';
 import { fallAsleep, wakeUp, type Waking } from './place.js';
@@ -54,6 +55,8 @@ export function release(breakpoint: Breakpoint): void {
   memory.write(address, Uint8Array.of(original));
 }
 
+const MAKES_TASKS: ReadonlySet<number> = new Set([SYS.clone, SYS.clone3, SYS.fork, SYS.vfork]);
+
 /** What of SIGTRAP's state the kernel overwrites when a breakpoint hits while SIGTRAP is blocked (force_sig). */
 const blocksTrap = (masks: SignalMasks): boolean => hasSignal(masks.blocked, SIGTRAP);
 
@@ -80,6 +83,8 @@ export function catchSleeper(
   const place = sleepingPlace(thread);
   const masks = signalMasks(runner.tid);
   if (!place || !masks) return 'awake';
+  // It makes a task, which would be born where the thread has been: its event is on its way to us.
+  if (MAKES_TASKS.has(place.nr) && !thread.vforkChild) return 'awake';
   // In a memory call's routine: out of it soon, and the gate is the same memory in all generations.
   if (place.pc >= GATE_START && place.pc < GATE_END) return 'awake';
   // A stub's dispositions are nobody's: what a hit does to them does not matter.
