@@ -12,6 +12,7 @@ import {
   isSyscallStop,
   PTRACE_EVENT_CLONE,
   PTRACE_EVENT_FORK,
+  PTRACE_EVENT_STOP,
   PTRACE_EVENT_VFORK,
   stopEvent,
   stopSignal,
@@ -20,7 +21,7 @@ import { AtlasError } from '../errors/atlas-error.js';
 import { EAGAIN } from '../linux/errno.js';
 import { birthOf, ChildTid, separate, Untraced } from '../process/fork.js';
 import { park, takeStub } from '../process/generation.js';
-import { Hold, leaksEintr } from '../process/hold.js';
+import { Hold, leaksEintr, wasAsleep } from '../process/hold.js';
 import { atMarker } from '../process/inject.js';
 import type { Kernel } from '../process/kernel.js';
 import { addForked, adopt } from '../process/lifecycle.js';
@@ -75,7 +76,8 @@ function* performAtHome(
   // A signal that came while the home was being stopped must end the call's sleep.
   raiseStashed(thread);
   for (;;) {
-    if (isGroupStop(home.status)) home.listen();
+    const wasHeld = isGroupStop(home.status);
+    if (wasHeld) home.listen();
     else home.resume(signal);
     signal = 0;
     yield* home.nextStop();
@@ -105,6 +107,8 @@ function* performAtHome(
       continue;
     }
     const event = stopEvent(home.status);
+    // An interrupt that was owed. A stop by job control interrupts natively, too.
+    if (event === PTRACE_EVENT_STOP && !wasHeld && !isGroupStop(home.status)) wasAsleep((home.fetch(), home));
     if (
       (event === PTRACE_EVENT_FORK || event === PTRACE_EVENT_VFORK || event === PTRACE_EVENT_CLONE) &&
       onChild

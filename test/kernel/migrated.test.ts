@@ -34,7 +34,6 @@ const KNOWN = {
   timers: 'limits.md, Generations and migration: CPU time',
   nested_sleep:
     'of two signals that are pending together, the second has to enter its handler before the first one runs',
-  stop_is_seen: 'stubs are held after the stop is told',
   seccomp_mode: 'the filter of Atlas is told as the program’s own',
   queue_notify: 'closing in a stub is not closing by the owner of the notification',
 };
