@@ -24,6 +24,6 @@ scoped('random memory calls do what they do natively', { seconds: 240 }, async (
         assert.deepEqual({ status: atlas.status, stderr: atlas.stderr }, { status: 0, stderr: '' });
       },
     ),
-    { numRuns: RUNS, includeErrorInReport: true },
+    { numRuns: RUNS, endOnFailure: true, includeErrorInReport: true },
   );
 });
