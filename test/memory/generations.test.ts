@@ -33,7 +33,7 @@ scoped(
         assertSameLines(await atlas.stdout(), native.stdout);
         assert.equal(await atlas.ended, 0);
       }),
-      { numRuns: 4, interruptAfterTimeLimit: 90_000, includeErrorInReport: true },
+      { numRuns: 4, endOnFailure: true, includeErrorInReport: true },
     );
   },
 );

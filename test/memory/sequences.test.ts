@@ -19,11 +19,11 @@ scoped('random memory calls do what they do natively', { seconds: 240 }, async (
         const native = await scope.runNative(argv);
         assert.equal(native.status, 0, native.stdout);
         assert.doesNotMatch(native.stdout, /failed:/);
-        const atlas = await scope.within(20, scope.runAtlas(argv));
+        const atlas = await scope.within(60, scope.runAtlas(argv));
         assertSameLines(atlas.stdout, native.stdout, `${atlas.status} ${atlas.stderr}`);
         assert.deepEqual({ status: atlas.status, stderr: atlas.stderr }, { status: 0, stderr: '' });
       },
     ),
-    { numRuns: RUNS, includeErrorInReport: true },
+    { numRuns: RUNS, endOnFailure: true, includeErrorInReport: true },
   );
 });

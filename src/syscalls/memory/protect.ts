@@ -103,7 +103,8 @@ function* moveIntoStore(perform: Performer, space: Space, area: MapsLine): Steps
   if (length === 0) return;
   const { start } = area;
   const call = storeAt(perform.kernel.storeFd, start, length, protectionBits(area.permissions), MAP_FIXED);
-  // Asked while the kernel still knows the file: it may lie on a `noexec` mount.
+  // Asked while the kernel still knows the file: it may lie on a `noexec` mount, or have no name any more.
+  const file = area.inode === 0 ? undefined : fileOf(perform, area);
   const executable = yield* perform.home(SYS.mprotect, start, length, PROT_READ | PROT_EXEC);
   space.store.write(start, bytes.subarray(0, length));
   const mapped = yield* perform.home(...call);
@@ -113,8 +114,20 @@ function* moveIntoStore(perform: Performer, space: Space, area: MapsLine): Steps
   if (area.inode === 0) return;
   space.watched.add(start, start + length, {
     kind: 'file',
-    file: MappedFile.of(`/proc/${perform.thread.tid}/root${area.name}`, area.inode),
+    file,
     offset: area.offset,
     noExec: executable === -EACCES,
   });
+}
+
+/** By its mapping, which needs a privilege (proc(5), map_files), or else by its name. */
+function fileOf(
+  { thread: { tid } }: Performer,
+  { start, end, name, inode }: MapsLine,
+): MappedFile | undefined {
+  const range = `${start.toString(16)}-${end.toString(16)}`;
+  return (
+    MappedFile.of(`/proc/${tid}/map_files/${range}`, inode) ??
+    MappedFile.of(`/proc/${tid}/root${name}`, inode)
+  );
 }

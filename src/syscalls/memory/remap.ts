@@ -27,7 +27,6 @@ import {
   forget,
   isUserRange,
   overlapping,
-  pinsMemory,
   placeholderAt,
   storeAt,
   TASK_SIZE,
@@ -73,6 +72,8 @@ export function* mremap(perform: Performer, space: Space, regs: Registers): Step
   if (keep && oldLength !== newLength) return -EINVAL;
   if (fixed && (!isUserRange(target, newLength) || (target < old + oldLength && old < target + newLength)))
     return -EINVAL;
+  // A seal refuses to move, to shrink and to grow (mseal(2)), whatever else is wrong with the areas behind it.
+  if (space.sealed.some((range) => range.start <= old && old < range.end)) return -EPERM;
   if (areas[0]!.start > old) return -EFAULT;
   if (!fixed && !keep && newLength <= oldLength) {
     if (newLength === oldLength) return old;
@@ -87,11 +88,6 @@ export function* mremap(perform: Performer, space: Space, regs: Registers): Step
   const protections = new Set(areas.map((area) => area.permissions));
   if (covered !== kept || protections.size > 1 || !areas.every(isStoreArea)) return -EFAULT;
   const protection = protectionBits(areas[0]!.permissions);
-  if (pinsMemory(space)) {
-    // A seal refuses to move, to shrink and to grow as it refuses any mprotect (mseal(2)).
-    const sealed = yield* perform.home(SYS.mprotect, old, kept, protection);
-    if (sealed === -EPERM) return -EPERM;
-  }
   const growth = newLength - oldLength;
   if (growth >= LARGE && !readVmFlags(space.hostPid, areas[0]!.start).includes('nr')) {
     const refused = yield* afford(perform, growth);
