@@ -86,6 +86,7 @@ export function* mremap(perform: Performer, space: Space, regs: Registers): Step
   );
   // The kernel moves several areas at once in some cases; we refuse, as it does in the others.
   const protections = new Set(areas.map((area) => area.permissions));
+  if (space.sealed.some((range) => range.start < old + kept && range.end > old)) return -EFAULT;
   if (covered !== kept || protections.size > 1 || !areas.every(isStoreArea)) return -EFAULT;
   const protection = protectionBits(areas[0]!.permissions);
   const growth = newLength - oldLength;
