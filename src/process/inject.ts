@@ -9,7 +9,6 @@ import { GATE_LISTS, GATE_LIST_ENTRIES, GATE_FREE_END, GATE_START, MARKER } from
 import { ARGUMENTS, Registers, type Word } from '../x64/registers.js';
 import { c } from '../linux/ffi.js';
 import { threadGroup } from '../linux/proc.js';
-import { SIGSTOP } from '../linux/signals.js';
 import { SYS } from '../linux/syscall-numbers.js';
 import { isRestart } from '../linux/errno.js';
 import {
@@ -65,12 +64,9 @@ export function* arrivalAtMarker(task: Task): Steps<number> {
     if (event === PTRACE_EVENT_CLONE || event === PTRACE_EVENT_FORK)
       task.newborn = ptrace.eventMessage(task.tid);
     // A clone's own event, an interrupt that was owed, SIGSTOP: the call goes on.
-    // All signals are blocked; SIGSTOP cannot be. It is sent again when the task is given back; a task of ours is not,
-    // and runs nothing that it could stop.
-    const signal = isSignalStop(task.status) ? stopSignal(task.status) : 0;
-    const takesIt = task.role === 'base-agent' && signal === SIGSTOP;
-    if (signal !== 0 && !takesIt) task.postponed.push(signal);
-    task.resume(takesIt ? signal : 0);
+    // All signals are blocked; SIGSTOP cannot be. It is sent again when the task is given back.
+    if (isSignalStop(task.status)) task.postponed.push(stopSignal(task.status));
+    task.resume();
   }
 }
 

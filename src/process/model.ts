@@ -8,7 +8,6 @@
  * A vfork child shares the Space of its parent until it executes.
  */
 import type { Hold } from './hold.js';
-import type { JobStop } from './job-control.js';
 import { KeptOpen } from '../linux/kept-open.js';
 import type { Store } from '../memory/store.js';
 import { Registers } from '../x64/registers.js';
@@ -250,8 +249,6 @@ export class Process {
   command = '';
   executable = '';
   ended = false;
-  /** Job control stops it, or is about to: its stubs stand. */
-  stop: JobStop | undefined;
   /** It wanted to trace, or to be traced, and its user was told why that fails. */
   toldOfTracing = false;
   readonly patches: AppliedPatchRecord[] = [];

@@ -18,10 +18,10 @@ function takeSignal(thread: Thread): StashedSignal {
 }
 
 /** Whether the signal stops the process; a caught one does not (signal(7), "Standard signals"). */
-export function stopsProcess({ tid }: Pick<Thread, 'tid'>, signal: number): boolean {
+function stopsProcess(thread: Thread, signal: number): boolean {
   if (signal === SIGSTOP) return true;
   if (signal !== SIGTSTP && signal !== SIGTTIN && signal !== SIGTTOU) return false;
-  const masks = signalMasks(tid);
+  const masks = signalMasks(thread.tid);
   return masks !== undefined && !hasSignal(masks.caught, signal) && !hasSignal(masks.ignored, signal);
 }
 

@@ -25,7 +25,6 @@ import { forgetSleeper, isStaleHit, stillCaught, unwindHit } from './breakpoints
 import { park } from './generation.js';
 import { leaksEintr, windBack } from './hold.js';
 import { borrow } from './inject.js';
-import { stopStubs } from './job-control.js';
 import type { Kernel } from './kernel.js';
 import { moveOutTo, transplant } from './migrate.js';
 import type { Breakpoint, Request, Thread } from './model.js';
@@ -237,8 +236,7 @@ export function parkedStopped(kernel: Kernel, thread: Thread): void {
   const { home } = thread;
   if (isGroupStop(home.status)) {
     home.listen();
-    // It may have moved after the signal was taken.
-    if (thread.stub && !thread.busy && !thread.held) stopStubs(thread.process, home);
+    if (thread.stub && !thread.busy && !thread.held) occupy(kernel, thread, 'group-stop', holdStub(thread));
     return;
   }
   if (!isSignalStop(home.status)) {
@@ -253,6 +251,23 @@ export function parkedStopped(kernel: Kernel, thread: Thread): void {
   restoreInfo(thread, signal);
   if (isCaught(thread, signal)) occupy(kernel, thread, 'signal', deliverToStub(kernel, thread, signal));
   else home.resume(signal);
+}
+
+/** The process is stopped (SIGSTOP, ^Z): its thread's code must not run elsewhere either. */
+function* holdStub(thread: Thread): Steps<void> {
+  const { home } = thread;
+  const stub = thread.stub!;
+  yield* stopStub(thread);
+  stub.fetch();
+  if (leaksEintr(stub.regs)) windBack(stub);
+  thread.held = true;
+  thread.process.space.hold?.arrived(thread);
+  do {
+    yield* home.nextStop();
+    if (isGroupStop(home.status)) home.listen();
+  } while (isGroupStop(home.status));
+  thread.held = false;
+  home.resume(isSignalStop(home.status) ? postpone(thread) : 0);
 }
 
 /**

@@ -15,14 +15,9 @@ import type { Steps } from './steps.js';
 /** Continues the thread's runner from a stop; what is asked of the thread brings it back to one at once. */
 export function letGo(thread: Thread, signal = 0): void {
   const { runner } = thread;
-  const { stop, space } = thread.process;
-  if (thread.stub) stop?.stands(thread);
-  if (space.hold) {
-    space.hold.keep(thread, signal);
-    return;
-  }
-  if (stop && thread.stub) {
-    stop.keep(thread, signal);
+  const { hold } = thread.process.space;
+  if (hold) {
+    hold.keep(thread, signal);
     return;
   }
   if (thread.requests.length > 0) runner.interrupt();
@@ -106,9 +101,7 @@ export const lockSpace = (thread: Thread): Steps<Disposable> =>
 
 /** Lets a thread go on in the task that it has just moved to; if the process is held, its turn ends in `letGo`. */
 export function setOff(thread: Thread): void {
-  const { stop, space } = thread.process;
-  stop?.stands(thread);
-  if (!space.hold && !stop) thread.runner.resume();
+  if (!thread.process.space.hold) thread.runner.resume();
 }
 
 /** Serves what was asked of the thread, at its interrupt stop. */

@@ -38,11 +38,9 @@ import {
   untilGone,
 } from '../process/generation.js';
 import { sleepsOn, wasAsleep, windBack } from '../process/hold.js';
-import { endsJobStop, stopStubs } from '../process/job-control.js';
 import type { Kernel } from '../process/kernel.js';
 import { addThread, describe, leaveSpace, removeThread, tellEnd, threadExits } from '../process/lifecycle.js';
 import type { Process, Thread } from '../process/model.js';
-import { stopsProcess } from '../process/parking.js';
 import type { Steps } from '../process/steps.js';
 import type { Task } from '../process/task.js';
 import { letGo, occupy, serveRequests } from '../process/turns.js';
@@ -69,43 +67,6 @@ export class Dispatcher {
       this.#gone(task);
       return;
     }
-    if (isSignalStop(status) && this.#isAfterStubs(task)) return;
-    if (endsJobStop(status)) this.#endJobStop(task);
-    this.#stopped(task);
-  }
-
-  /**
-   * Before a signal stops a process its stubs are brought to a stand; until then nobody is told of the delivery stop.
-   * @returns whether that is for later
-   */
-  #isAfterStubs(task: Task): boolean {
-    const { kernel } = this;
-    const process = processOf(task);
-    if (!process || !stopsProcess(task, stopSignal(task.status))) return false;
-    if (![...process.threads.values()].some(({ stub }) => stub)) return false;
-    const told = this.#stopped.bind(this);
-    kernel.scheduler.start(
-      `stop of ${process.pid}`,
-      (function* (): Steps<void> {
-        yield* stopStubs(process, task).untilAllStand(kernel);
-        if (task.gone) return;
-        // Whatever becomes of the signal, the task's next stop tells whether the process is stopped.
-        task.interrupt();
-        told(task);
-      })(),
-    );
-    return true;
-  }
-
-  #endJobStop(task: Task): void {
-    const goOn = processOf(task)?.stop?.isOver(task);
-    for (const [thread, signal] of goOn ?? [])
-      if (!thread.exited && !thread.busy && thread.runner.stopped) letGo(thread, signal);
-  }
-
-  #stopped(task: Task): void {
-    const { kernel } = this;
-    const { tid, status } = task;
     task.stopped = true;
     if (stopEvent(status) === PTRACE_EVENT_EXEC && task.role === 'home') {
       // Whatever was being done for the old image's thread is over.
@@ -165,7 +126,6 @@ export class Dispatcher {
     task.stopped = false;
     kernel.tasks.delete(task.tid);
     const { thread } = task;
-    this.#endJobStop(task);
     if (task.role === 'home' && thread) this.#homeGone(task, thread);
     else if (task.role === 'launcher') this.onRootEnded(endingOf(task.status));
     else if (task.role === 'base-agent' && task.space?.baseAgent === task) task.space.baseAgent = undefined;
@@ -312,7 +272,6 @@ export class Dispatcher {
       else removeThread(kernel, other);
     }
     process.threads.clear();
-    process.stop = undefined;
     const thread = addThread(process, leader);
     occupy(kernel, thread, 'exec', this.#newImage(process, thread));
   }
@@ -334,12 +293,6 @@ export class Dispatcher {
     describe(process);
     this.kernel.emit('executed', { pid: process.pid, command: process.command });
   }
-}
-
-/** The program's process that a task of it, or of ours in it, belongs to. */
-function processOf({ role, thread, space }: Task): Process | undefined {
-  if (role === 'home') return thread?.process;
-  return role === 'base-agent' ? space?.hostProcess : undefined;
 }
 
 const endingOf = (status: number): Ending =>
