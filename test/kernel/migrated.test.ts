@@ -32,6 +32,7 @@ const KNOWN = {
   told_pid: 'compatibility.md, sendmsg and semop: the pid that others are told',
   signal_fd: 'limits.md, Generations and migration: signalfd',
   timers: 'limits.md, Generations and migration: CPU time',
+  stop_is_seen: 'stubs are held after the stop is told',
   nested_sleep:
     'of two signals that are pending together, the second has to enter its handler before the first one runs',
   seccomp_mode: 'the filter of Atlas is told as the program’s own',
